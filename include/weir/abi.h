@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The contract between the kernel half (bpf/) and the C++ half (userspace/):
+ * every struct that crosses a map, and nothing else.
+ *
+ * Rules, enforced at the bottom of this file:
+ *  - addresses and ports are in network order, everything else in host order;
+ *  - no implicit padding: a map key is hashed byte by byte, and bytes that
+ *    nobody wrote make two equal keys differ;
+ *  - any change of size, order or meaning raises WEIR_ABI_VERSION, which is
+ *    also the pin directory (/sys/fs/bpf/weir/v1), so that two versions can
+ *    never share a map.
+ */
+#ifndef WEIR_ABI_H
+#define WEIR_ABI_H
+
+#include <linux/types.h>
+
+#define WEIR_ABI_VERSION 1
+
+/*
+ * Time in the datapath is counted in ticks of 2^30 ns (1.07 s) of the coarse
+ * monotonic clock: a shift, where seconds would cost a division a packet.
+ */
+#define WEIR_TICK_SHIFT 30
+
+/* IPv4 is kept as ::ffff:a.b.c.d, so one map and one code path serve both. */
+struct weir_addr {
+	__be32 word[4];
+};
+
+/* ---- weir_address: struct weir_addr -> struct weir_address ------------------------------- */
+
+/* What an address is to this node; one address may be several of these. */
+enum weir_address_bit {
+	WEIR_ADDRESS_SERVICE = 1 << 0, /* cluster IP, load-balancer address or external IP */
+	WEIR_ADDRESS_NODE = 1 << 1, /* of this node: replies to source-NATed flows come here */
+	WEIR_ADDRESS_NODE_PORT = 1 << 2, /* of this node, and node ports are served on it */
+	WEIR_ADDRESS_BACKEND = 1 << 3, /* some backend entry, in whatever state, has it */
+	WEIR_ADDRESS_LOCAL = 1 << 4, /* with BACKEND: that backend is on this node */
+};
+
+struct weir_address {
+	__u32 bits; /* enum weir_address_bit */
+};
+
+/* ---- weir_service: struct weir_service_key -> struct weir_service ------------------------ */
+
+/*
+ * A frontend. A node port is stored once, under the unspecified address of its
+ * family (::ffff:0.0.0.0 or ::), and looked up after the exact address missed.
+ */
+struct weir_service_key {
+	struct weir_addr addr;
+	__be16 port;
+	__u8 proto; /* IPPROTO_* */
+	__u8 zero;
+};
+
+enum weir_frontend {
+	WEIR_FRONTEND_CLUSTER_IP = 1, /* the only one that internalTrafficPolicy governs */
+	WEIR_FRONTEND_NODE_PORT,
+	WEIR_FRONTEND_LOAD_BALANCER,
+	WEIR_FRONTEND_EXTERNAL_IP,
+};
+
+struct weir_service {
+	__u32 id; /* index of weir_current and weir_stat; 0 is no service */
+	__u8 frontend; /* enum weir_frontend */
+	__u8 zero[3];
+};
+
+/* ---- weir_current: service id -> index into weir_version --------------------------------- */
+
+/* 0 is no version: the service is not there. One aligned word, so a store publishes. */
+
+/* ---- weir_version: immutable while weir_current names it --------------------------------- */
+
+enum weir_version_flag {
+	WEIR_VERSION_INTERNAL_LOCAL = 1 << 0, /* internalTrafficPolicy: Local */
+	WEIR_VERSION_EXTERNAL_LOCAL = 1 << 1, /* externalTrafficPolicy: Local */
+	WEIR_VERSION_HAS_ENDPOINT = 1 << 2, /* some usable endpoint exists in the cluster */
+};
+
+/* Slots [first, first + count) of weir_slot. */
+struct weir_list {
+	__u32 first;
+	__u32 count;
+};
+
+struct weir_version {
+	struct weir_list cluster;
+	struct weir_list local;
+	__u32 service; /* the id whose version this is */
+	__u32 generation; /* of the service; grows by one with each publication */
+	__u32 flags; /* enum weir_version_flag */
+	__u32 zero[9]; /* algorithm, affinity, source ranges will live here */
+};
+
+/* ---- weir_slot: index -> backend index --------------------------------------------------- */
+
+struct weir_slot {
+	__u32 backend; /* 0 is no backend */
+	__u32 zero;
+};
+
+/* ---- weir_backend: index -> one endpoint of one service port ----------------------------- */
+
+enum weir_backend_state {
+	WEIR_BACKEND_FREE,
+	WEIR_BACKEND_ACTIVE, /* in a list */
+	WEIR_BACKEND_TERMINATING, /* keeps its flows, gets no new ones */
+	WEIR_BACKEND_GONE, /* no longer an endpoint; freed once no flow is left on it */
+};
+
+enum weir_backend_flag {
+	WEIR_BACKEND_LOCAL = 1 << 0, /* on this node */
+};
+
+/*
+ * Entries belong to one service port each: "is this backend still one of the
+ * service's" must be answered by a single load, and readiness may differ
+ * between two services that share a pod (publishNotReadyAddresses).
+ */
+struct weir_backend {
+	struct weir_addr addr;
+	__be16 port;
+	__u8 proto; /* IPPROTO_* */
+	__u8 state; /* enum weir_backend_state; changes while in use */
+	__u32 generation; /* grows by one each time the index gets another backend */
+	__u32 service; /* id */
+	__u32 flags; /* enum weir_backend_flag */
+	/* Written by the kernel half, with atomics. */
+	__u64 live; /* flows in weir_flow */
+	__u64 connections; /* flows ever established */
+	__u64 packets; /* both directions */
+	__u64 bytes; /* both directions, from the IP header on */
+};
+
+/* ---- weir_flow, weir_half_tcp, weir_half_udp: struct weir_flow_key -> struct weir_flow --- */
+
+/* The 5-tuple as a hook sees it before translation. */
+struct weir_flow_key {
+	struct weir_addr saddr;
+	struct weir_addr daddr;
+	__be16 sport;
+	__be16 dport;
+	__u8 proto;
+	__u8 zero[3];
+};
+
+/* Fixed when the record is made. */
+enum weir_flow_flag {
+	WEIR_FLOW_REPLY = 1 << 0, /* backend -> client; otherwise client -> service */
+	WEIR_FLOW_SEND = 1 << 1, /* source-NATed: the hook sends it, the stack never sees it */
+	WEIR_FLOW_HAIRPIN = 1 << 2, /* client and backend are one pod: back out of its device */
+	WEIR_FLOW_POD = 1 << 3, /* client is at the pod edge; otherwise at the uplink edge */
+	WEIR_FLOW_DIRECT = 1 << 4, /* no service: moved off a tuple that a service flow holds */
+};
+
+/* Changes with what is seen of the connection, each half for its own direction. */
+enum weir_flow_seen {
+	WEIR_SEEN_SYN = 1 << 0,
+	WEIR_SEEN_SYN_ACK = 1 << 1, /* backend answered the handshake */
+	WEIR_SEEN_ACK = 1 << 2, /* client acknowledged it with the right number */
+	WEIR_SEEN_FIN = 1 << 3,
+	WEIR_SEEN_RST = 1 << 4,
+	WEIR_SEEN_XDP = 1 << 5, /* chosen by XDP for the packet that tc is about to see */
+};
+
+/*
+ * One direction of a flow: what to write into the packet and where to send it.
+ * The peer's key is the mirror image of the rewritten tuple.
+ *
+ * check comes first and is read last: an element is recycled under its readers,
+ * the kernel copies a new value front to back, and so a reader that saw any
+ * field of the next owner also sees its check.
+ */
+struct weir_flow {
+	__u32 check; /* hash of the key */
+	__u32 epoch; /* of the last look at the backend; swapped together with check */
+	struct weir_addr saddr; /* the four to write */
+	struct weir_addr daddr;
+	__be16 sport;
+	__be16 dport;
+	__u16 addr_diff; /* one's complement sums of what the addresses and the ports add */
+	__u16 port_diff;
+	__u32 touched; /* ticks: last packet of this direction */
+	__u8 flags; /* enum weir_flow_flag */
+	__u8 seen; /* enum weir_flow_seen */
+	__u16 mtu; /* of the way out, with SEND; bytes from the IP header on */
+	__u32 ifindex; /* with SEND, 0: not known */
+	__u32 backend; /* index */
+
+	__u8 dmac[6]; /* next hop; all zero: not resolved. Without SEND: to keep a frame bridged */
+	__u8 smac[6];
+	__u32 generation; /* of the backend entry */
+	__u32 service; /* id */
+	__u32 created; /* ticks */
+	__u64 packets;
+	__u64 bytes;
+	__u64 counted_packets; /* of those, what backend and service already have */
+	__u64 counted_bytes;
+	__u32 seq; /* TCP, half open: REPLY's expected ack_seq; the client's ack of the SYN-ACK */
+	__u32 token; /* names this establishment in weir_expiry */
+};
+
+/* Value of the queue weir_expiry: one element for each established flow, its forward key. */
+struct weir_expiry {
+	struct weir_flow_key key;
+	__u32 token;
+};
+
+/* ---- weir_device: ifindex -> struct weir_device ------------------------------------------- */
+
+/* Keyed by ifindex in a hash: on a node where pods come and go, ifindex grows without end. */
+struct weir_device {
+	struct weir_addr source4; /* what this node calls itself there; all zero: none */
+	struct weir_addr source6;
+	__u32 bridge; /* ifindex of the bridge that it is a port of, or 0 */
+	__u32 flags; /* enum weir_device_flag */
+};
+
+enum weir_device_flag {
+	WEIR_DEVICE_ETHERNET = 1 << 0,
+};
+
+/* ---- weir_config: one element, written by the agent --------------------------------------- */
+
+struct weir_port_range {
+	__u16 first; /* host order */
+	__u16 count;
+};
+
+struct weir_config {
+	__u64 seed; /* of every hash; drawn once for the life of the maps */
+	__u32 epoch; /* grows by one whenever some backend was taken away */
+	struct weir_port_range source_ports[2]; /* for source NAT */
+	/* Lifetimes since the last packet, in ticks. */
+	__u32 life_tcp;
+	__u32 life_tcp_half_closed; /* one FIN seen */
+	__u32 life_tcp_closing; /* both FINs, or a RST */
+	__u32 life_udp;
+	__u32 life_half; /* a half-open record older than this holds no port */
+	__u64 programs; /* hash of the BPF objects, so that a restart knows whether to keep them */
+};
+
+/* ---- weir_state: one element, written by the kernel half ---------------------------------- */
+
+struct weir_state {
+	__u64 flows; /* established pairs */
+	__u64 direct_flows; /* established pairs with WEIR_FLOW_DIRECT */
+	__u64 expiry_runs; /* timer callbacks so far */
+	__u64 expiry_checked; /* keys looked at by them */
+	__u64 expiry_deleted;
+	__u64 expiry_longest; /* ns, of one callback */
+	__u64 expiry_last; /* ns of CLOCK_MONOTONIC, start of the latest */
+};
+
+/* ---- weir_stat: service id -> struct weir_stat -------------------------------------------- */
+
+struct weir_stat {
+	__u64 connections;
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* ---- weir_name: service id -> struct weir_name; user space only --------------------------- */
+
+#define WEIR_NAME_MAX 200
+
+/* The identity of a service port; programs of the kernel half never look at it. */
+struct weir_name {
+	char text[WEIR_NAME_MAX]; /* "namespace/name:port name", zero-filled; no ':' if nameless */
+	__be16 port; /* spec.ports[].port */
+	__u8 proto;
+	__u8 family; /* 4 or 6 */
+	__u8 type; /* enum weir_service_type */
+	__u8 zero[3];
+};
+
+enum weir_service_type {
+	WEIR_TYPE_CLUSTER_IP = 1,
+	WEIR_TYPE_NODE_PORT,
+	WEIR_TYPE_LOAD_BALANCER,
+};
+
+/* ---- weir_counter: enum weir_counter -> __u64, per CPU ------------------------------------ */
+
+/*
+ * Append only: the number is the metric's identity. forward_* did our work,
+ * pass_* left the packet to the stack untouched, answer_* replied to it in the
+ * network's name, drop_* ended it.
+ */
+#define WEIR_COUNTERS(X)                                                                          \
+	X(forward_tc, "translated at tc, on through the stack")                                   \
+	X(forward_tc_sent, "translated and sent by tc")                                           \
+	X(forward_xdp, "translated and sent by XDP")                                              \
+	X(reply_tc, "reply translated back at tc")                                                \
+	X(pass_not_ip, "neither IPv4 nor IPv6")                                                   \
+	X(pass_protocol, "neither TCP nor UDP")                                                   \
+	X(pass_fragment, "fragment")                                                              \
+	X(pass_malformed, "cut short, or a header that contradicts itself")                       \
+	X(pass_headers, "more extension headers or options than the parser follows")              \
+	X(pass_vlan, "more than one VLAN tag")                                                    \
+	X(pass_stranger, "no address of weir's")                                                  \
+	X(pass_no_service, "address of this node, port of no service")                            \
+	X(pass_no_flow, "from a backend, but of no flow")                                         \
+	X(pass_to_tc_local, "XDP: the backend is on this node")                                   \
+	X(pass_to_tc_route, "XDP: no way out that XDP can use")                                   \
+	X(pass_to_tc_neighbour, "XDP: next hop not resolved")                                     \
+	X(pass_to_tc_probe, "XDP: let the stack refresh the next hop")                            \
+	X(pass_to_tc_packet, "XDP: TTL, size or tag needs an answer or an edit by tc")            \
+	X(pass_half_reply, "reply of a half-open flow that answers no handshake")                 \
+	X(answer_unreachable, "no endpoint, or no such port: port unreachable")                   \
+	X(answer_ttl, "TTL or hop limit spent: time exceeded")                                    \
+	X(answer_too_big, "larger than the way out: fragmentation needed, packet too big")        \
+	X(drop_no_local_endpoint, "policy Local, and endpoints only elsewhere")                   \
+	X(drop_no_route, "no route to the backend or client")                                     \
+	X(drop_no_source, "no address of this node on the way out")                               \
+	X(drop_no_port, "no free source port found")                                              \
+	X(drop_half_full, "half-open table refused a record")                                     \
+	X(drop_answer_failed, "an ICMP answer could not be built")                                \
+	X(drop_rewrite_failed, "the packet could not be rewritten")                               \
+	X(drop_table, "a table contradicts another")                                              \
+	X(flow_new, "flow chosen, half open")                                                     \
+	X(flow_established, "flow established")                                                   \
+	X(flow_full, "flow kept half open: the flow table is full")                               \
+	X(flow_expired, "flow collected")                                                         \
+	X(flow_repicked, "another backend for a flow whose backend went away or did not answer")  \
+	X(flow_repaired, "lost half of a half-open flow restored")                                \
+	X(flow_moved, "source port changed: its tuple was taken")                                 \
+	X(flow_recycled, "record turned into another flow's under the reader: taken as a miss")
+
+enum weir_counter {
+#define WEIR_COUNTER_ENUM(name, text) WEIR_##name,
+	WEIR_COUNTERS(WEIR_COUNTER_ENUM)
+#undef WEIR_COUNTER_ENUM
+	WEIR_COUNTER_MAX,
+};
+
+/* ---- sizes that are not options ------------------------------------------------------------ */
+
+#define WEIR_MAX_DEVICES 65536
+
+#ifdef __cplusplus
+#define WEIR_ASSERT(cond, why) static_assert(cond, why)
+#else
+#define WEIR_ASSERT(cond, why) _Static_assert(cond, why)
+#endif
+
+#define WEIR_SIZE(type, size) \
+	WEIR_ASSERT(sizeof(struct type) == (size), #type " changed: raise WEIR_ABI_VERSION")
+
+WEIR_SIZE(weir_addr, 16);
+WEIR_SIZE(weir_address, 4);
+WEIR_SIZE(weir_service_key, 20);
+WEIR_SIZE(weir_service, 8);
+WEIR_SIZE(weir_version, 64);
+WEIR_SIZE(weir_slot, 8);
+WEIR_SIZE(weir_backend, 64);
+WEIR_SIZE(weir_flow_key, 40);
+WEIR_SIZE(weir_flow, 128);
+WEIR_SIZE(weir_expiry, 44);
+WEIR_SIZE(weir_device, 40);
+WEIR_SIZE(weir_config, 48);
+WEIR_SIZE(weir_state, 56);
+WEIR_SIZE(weir_stat, 24);
+WEIR_SIZE(weir_name, 208);
+
+#undef WEIR_SIZE
+#undef WEIR_ASSERT
+#endif

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's one epoll loop: file descriptors, timers and signals, one thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+
+namespace weir {
+
+class EventLoop {
+ public:
+  using Callback = std::function<void()>;
+
+  static Result<std::unique_ptr<EventLoop>> make();
+
+  // Calls back while fd is readable (level-triggered). The caller keeps owning fd and must call
+  // unwatch() before closing it.
+  Result<> watch(int fd, Callback on_readable);
+  void unwatch(int fd);
+
+  // Calls back once after the delay. A second call with the same timer id moves it.
+  // Ids are the caller's own small numbers.
+  using TimerId = std::uint32_t;
+  Result<> after(TimerId id, std::chrono::milliseconds delay, Callback on_expiry);
+  [[nodiscard]] bool armed(TimerId id) const;
+
+  // Blocks the signals for this thread and calls back when one arrives.
+  Result<> on_signal(std::vector<int> signals, std::function<void(int)> callback);
+
+  // Runs until stop(). Returns the error of epoll_wait, if that ever fails.
+  Result<> run();
+  void stop() { running_ = false; }
+
+ private:
+  struct Timer {
+    UniqueFd fd;
+    Callback callback;
+    bool armed = false;
+  };
+
+  explicit EventLoop(UniqueFd epoll) : epoll_{std::move(epoll)} {}
+
+  UniqueFd epoll_;
+  UniqueFd signals_;
+  std::map<int, std::shared_ptr<Callback>> watched_;
+  std::map<TimerId, Timer> timers_;
+  bool running_ = false;
+};
+
+}  // namespace weir

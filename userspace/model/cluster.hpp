@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kubernetes objects as far as weir reads them: plain values, no I/O. Field
+// comments name the field of the API (core/v1, discovery.k8s.io/v1).
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/address.hpp"
+
+namespace weir {
+
+struct ObjectKey {
+  std::string ns;
+  std::string name;
+  friend auto operator<=>(const ObjectKey&, const ObjectKey&) = default;
+  [[nodiscard]] std::string to_string() const { return ns + "/" + name; }
+};
+
+enum class ServiceType : std::uint8_t { cluster_ip, node_port, load_balancer, external_name };
+enum class TrafficPolicy : std::uint8_t { cluster, local };
+
+struct ServicePort {
+  std::string name;                       // spec.ports[].name, may be empty
+  Protocol protocol = Protocol::tcp;      // spec.ports[].protocol
+  std::uint16_t port = 0;                 // spec.ports[].port
+  std::uint16_t node_port = 0;            // spec.ports[].nodePort, 0: none
+  friend bool operator==(const ServicePort&, const ServicePort&) = default;
+};
+
+struct LoadBalancerAddress {
+  Address address;       // status.loadBalancer.ingress[].ip
+  bool proxied = false;  // ipMode: Proxy; such an address is not programmed
+  friend bool operator==(const LoadBalancerAddress&, const LoadBalancerAddress&) = default;
+};
+
+struct Service {
+  ObjectKey key;
+  ServiceType type = ServiceType::cluster_ip;
+  // spec.clusterIPs, at most one of each family, primary first. Empty: headless.
+  std::vector<Address> cluster_ips;
+  std::vector<ServicePort> ports;
+  std::vector<Address> external_ips;
+  std::vector<LoadBalancerAddress> load_balancer;
+  TrafficPolicy internal_policy = TrafficPolicy::cluster;  // spec.internalTrafficPolicy
+  TrafficPolicy external_policy = TrafficPolicy::cluster;  // spec.externalTrafficPolicy
+  friend bool operator==(const Service&, const Service&) = default;
+};
+
+struct EndpointPort {
+  std::string name;  // nil is ""
+  Protocol protocol = Protocol::tcp;
+  std::uint16_t port = 0;
+  friend bool operator==(const EndpointPort&, const EndpointPort&) = default;
+};
+
+struct Endpoint {
+  Address address;       // addresses[0]
+  std::string node;      // nodeName, nil is ""
+  bool ready = true;     // conditions, nil resolved
+  bool serving = true;
+  bool terminating = false;
+  std::vector<std::string> zone_hints;  // hints.forZones[].name
+  std::vector<std::string> node_hints;  // hints.forNodes[].name
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
+struct EndpointSlice {
+  ObjectKey key;
+  std::string service;  // label kubernetes.io/service-name
+  Family family = Family::ipv4;
+  std::vector<EndpointPort> ports;
+  std::vector<Endpoint> endpoints;
+  friend bool operator==(const EndpointSlice&, const EndpointSlice&) = default;
+};
+
+struct Node {
+  std::string name;
+  std::string zone;                // label topology.kubernetes.io/zone
+  std::vector<Address> addresses;  // status.addresses of type InternalIP, ExternalIP
+  friend bool operator==(const Node&, const Node&) = default;
+};
+
+// A complete view of one source. Ordered, so that planning does not depend on arrival.
+struct ClusterState {
+  std::map<ObjectKey, Service> services;
+  std::map<ObjectKey, EndpointSlice> slices;
+  std::map<std::string, Node> nodes;
+  friend bool operator==(const ClusterState&, const ClusterState&) = default;
+};
+
+}  // namespace weir

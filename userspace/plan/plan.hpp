@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/cluster.hpp"
+#include "plan/tables.hpp"
+
+namespace weir {
+
+// This node, as planning needs it: who it is and which of its addresses matter.
+struct NodeView {
+  std::string name;
+  std::vector<Address> addresses;            // every address of every device, loopback excluded
+  std::vector<Address> node_port_addresses;  // those on which node ports are served
+  friend bool operator==(const NodeView&, const NodeView&) = default;
+};
+
+// The tables that `node` should have for this state of the cluster. A pure function: no I/O, no
+// clock, and the same result for the same input whatever order things arrived in.
+WantedTables plan(const ClusterState& cluster, const NodeView& node);
+
+}  // namespace weir

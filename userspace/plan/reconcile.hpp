@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// From what the tables hold to what they should hold, as a list of single writes in an order
+// that is safe for packets in flight.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "plan/tables.hpp"
+
+namespace weir {
+
+// Single writes. Index and key name the element; the value is complete.
+struct PutBackend { std::uint32_t index; weir_backend value; };       // index is not in use
+struct SetBackendState { std::uint32_t index; weir_backend_state state; };  // one byte
+struct SetBackendLocal { std::uint32_t index; bool local; };                // one word
+struct PutSlot { std::uint32_t index; weir_slot value; };             // index is not in use
+struct PutVersion { std::uint32_t index; weir_version value; };       // index is not in use
+struct Publish { std::uint32_t service; std::uint32_t version; };     // one word of weir_current
+struct PutName { std::uint32_t service; weir_name value; };
+struct DeleteName { std::uint32_t service; };
+struct PutAddress { weir_addr key; weir_address value; };
+struct DeleteAddress { weir_addr key; };
+struct PutFrontend { weir_service_key key; weir_service value; };
+struct DeleteFrontend { weir_service_key key; };
+struct SetEpoch { std::uint32_t epoch; };
+struct ClearStat { std::uint32_t service; };                          // before an id is given out
+struct Grace {};  // wait until no program runs that may have read what came before
+
+using Operation = std::variant<PutBackend, SetBackendState, SetBackendLocal, PutSlot, PutVersion,
+                               Publish, PutName, DeleteName, PutAddress, DeleteAddress, PutFrontend,
+                               DeleteFrontend, SetEpoch, ClearStat, Grace>;
+
+// A service that could not be given what it wants: it keeps what it had.
+struct Refused {
+  ServiceIdentity service;
+  std::string reason;  // "backends: table of 1024 is full (--max-backends)"
+};
+
+struct Reconciled {
+  std::vector<Operation> operations;  // empty: nothing to do
+  ProgrammedTables tables;            // what the tables hold once all operations are done
+  std::vector<Refused> refused;
+};
+
+// Flows that backend `index` still has; a GONE backend is freed once this is zero.
+using LiveFlows = std::function<std::uint64_t(std::uint32_t index)>;
+
+// Pure. Order of the operations: new backends, slots and versions into free elements; names;
+// Publish; new addresses, then new frontends; frontends that end, then addresses; backends taken
+// away and the epoch; Grace last, after which everything that the result no longer mentions may be
+// reused. Ids, versions, slots and backend indexes of what did not change stay as they are.
+Reconciled reconcile(const ProgrammedTables& current, const WantedTables& wanted,
+                     const Limits& limits, const LiveFlows& live);
+
+}  // namespace weir

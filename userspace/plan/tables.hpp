@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel's tables should say, and what they do say: values that plan() makes and
+// reconcile() compares. Nothing here knows how a map is written.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/abi.hpp"
+#include "model/address.hpp"
+
+namespace weir {
+
+// One service port of one family: what a service id stands for.
+struct ServiceIdentity {
+  std::string text;  // "namespace/name:port-name", or "namespace/name" for a nameless port
+  Protocol protocol = Protocol::tcp;
+  Family family = Family::ipv4;
+  friend auto operator<=>(const ServiceIdentity&, const ServiceIdentity&) = default;
+  [[nodiscard]] std::string to_string() const;  // "default/web:http TCP IPv4"
+};
+
+struct BackendIdentity {
+  Address address;
+  std::uint16_t port = 0;  // host order
+  friend auto operator<=>(const BackendIdentity&, const BackendIdentity&) = default;
+};
+
+struct WantedBackend {
+  bool terminating = false;  // weir_backend_state TERMINATING instead of ACTIVE
+  bool local = false;
+  friend bool operator==(const WantedBackend&, const WantedBackend&) = default;
+};
+
+struct WantedService {
+  weir_service_type type = WEIR_TYPE_CLUSTER_IP;
+  std::uint16_t port = 0;  // spec.ports[].port
+  // Port and protocol included; node ports under the unspecified address.
+  std::map<weir_service_key, weir_frontend> frontends;
+  std::uint32_t flags = 0;  // weir_version_flag
+  // Every backend that keeps its flows, in a list or not.
+  std::map<BackendIdentity, WantedBackend> backends;
+  // Sorted, no duplicates, each in `backends`.
+  std::vector<BackendIdentity> cluster;
+  std::vector<BackendIdentity> local;
+  friend bool operator==(const WantedService&, const WantedService&) = default;
+};
+
+struct WantedTables {
+  std::map<ServiceIdentity, WantedService> services;
+  // Node addresses and service addresses. The BACKEND and LOCAL bits are reconcile()'s, which
+  // keeps them until the last flow of a backend has ended.
+  std::map<weir_addr, std::uint32_t> addresses;
+  friend bool operator==(const WantedTables&, const WantedTables&) = default;
+};
+
+// Sizes of the maps: entries, not bytes.
+struct Limits {
+  std::uint32_t services = 65'536;
+  std::uint32_t backends = 262'144;
+  std::uint32_t slots = 2'097'152;
+  std::uint32_t flows = 262'144;
+  std::uint32_t half_open = 131'072;  // records of each half-open table, two a flow
+  std::uint32_t frontends = 262'144;  // entries of weir_service
+  std::uint32_t addresses = 524'288;  // entries of weir_address
+  friend bool operator==(const Limits&, const Limits&) = default;
+};
+
+// The same, as the maps hold it: read once at start (adopt), then kept in step by reconcile().
+struct ProgrammedBackend {
+  ServiceIdentity service;
+  BackendIdentity identity;
+  weir_backend_state state = WEIR_BACKEND_FREE;
+  bool local = false;
+  std::uint32_t generation = 0;
+  friend bool operator==(const ProgrammedBackend&, const ProgrammedBackend&) = default;
+};
+
+struct ProgrammedService {
+  std::uint32_t id = 0;
+  std::uint32_t version_index = 0;  // 0: withdrawn, but some backend still has flows
+  weir_version version{};
+  weir_name name{};
+  std::map<weir_service_key, weir_frontend> frontends;
+  std::map<BackendIdentity, std::uint32_t> backends;  // index, all states but FREE
+  friend bool operator==(const ProgrammedService&, const ProgrammedService&) = default;
+};
+
+struct ProgrammedTables {
+  std::map<ServiceIdentity, ProgrammedService> services;
+  std::map<std::uint32_t, ProgrammedBackend> backends;  // by index
+  std::map<weir_addr, std::uint32_t> addresses;         // all bits
+  std::uint32_t epoch = 0;
+  // Last generation of every backend index ever used, so that a reused index never repeats one.
+  std::map<std::uint32_t, std::uint32_t> generations;
+  friend bool operator==(const ProgrammedTables&, const ProgrammedTables&) = default;
+};
+
+}  // namespace weir
