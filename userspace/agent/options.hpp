@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `weir run` was asked for: checked values, filled by the command line and read by the agent.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/log.hpp"
+#include "kernel/pins.hpp"
+#include "model/address.hpp"
+#include "plan/tables.hpp"
+
+namespace weir::agent {
+
+enum class XdpMode : std::uint8_t {
+  automatic,  // native where the driver has it, else none
+  native,     // native, or refuse to start
+  generic,    // the kernel's emulation: for tests
+  off,
+};
+
+// Both ends included, host order, first <= last.
+struct PortRange {
+  std::uint16_t first = 0;
+  std::uint16_t last = 0;
+  friend bool operator==(const PortRange&, const PortRange&) = default;
+};
+
+// How long a flow lives after its last packet.
+struct Lifetimes {
+  std::chrono::seconds tcp = std::chrono::hours{24};
+  std::chrono::seconds tcp_half_closed = std::chrono::hours{1};  // one FIN seen
+  std::chrono::seconds tcp_closing{10};                          // both FINs, or a RST
+  std::chrono::seconds udp{120};
+  std::chrono::seconds half_open{60};
+  friend bool operator==(const Lifetimes&, const Lifetimes&) = default;
+};
+
+struct Options {
+  std::vector<std::string> manifests;  // files and directories, at least one
+  std::string node_name;               // never empty
+
+  // Globs of interface names. No uplink glob: the devices with a route off the node.
+  std::vector<std::string> uplinks;
+  std::vector<std::string> pod_interfaces{"veth*", "cali*", "lxc*", "cni*",
+                                          "eni*",  "azv*",  "gke*", "nk*"};
+  std::vector<Cidr> node_port_addresses;  // none: every address of this node
+  XdpMode xdp = XdpMode::automatic;
+
+  // At most one CIDR of each family.
+  std::vector<Cidr> service_cidrs;
+  std::vector<Cidr> load_balancer_pools;
+  PortRange node_ports{30'000, 32'767};
+  // For source NAT: one or two, not overlapping.
+  std::vector<PortRange> source_ports{{61'000, 65'535}, {1'024, 29'999}};
+
+  std::string pin_path = kernel::kDefaultPinPath;
+  Limits limits;
+  Lifetimes lifetimes;
+  log::Level log_level = log::Level::info;
+};
+
+}  // namespace weir::agent
