@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The weir of one node: its agent as a process, and the tool that reads its tables."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+from . import names, plan, shell
+
+SOURCE = pathlib.Path(__file__).resolve().parents[3]
+PRESETS = ("release", "ci", "dev")
+START_TIMEOUT = 15
+
+
+def find_binary():
+    """WEIR_BIN, or what the presets build; None if it is not built."""
+    if os.environ.get("WEIR_BIN"):
+        return os.environ["WEIR_BIN"]
+    built = [SOURCE / "build" / preset / "userspace/cli/weir" for preset in PRESETS]
+    return next((str(path) for path in built if path.exists()), None)
+
+
+class Agent:
+    def __init__(self, binary, namespace, node, manifests, variant, log_directory):
+        self.binary = binary
+        self.namespace = namespace
+        self.node = node
+        self.manifests = manifests
+        self.variant = variant
+        self.pin_path = f"{names.BPFFS}/{namespace}"
+        self.log_path = pathlib.Path(log_directory) / f"{node.name}.log"
+        self.process = None
+
+    def arguments(self):
+        uplinks = ["eth0"] + (list(plan.OVERLAY_DEVICE.values())
+                              if self.variant.join == "vxlan" else [])
+        repeated = [("--uplink", uplinks), ("--service-cidr", plan.SERVICE_CIDR.values()),
+                    ("--load-balancer-pool", plan.LOAD_BALANCER_POOL.values())]
+        return ["run", "--manifests", str(self.manifests), "--node-name", self.node.name,
+                "--pin-path", self.pin_path, "--xdp", self.variant.xdp,
+                *(word for option, values in repeated for value in values for word in (option, value))]
+
+    def command(self, *arguments, tracer=()):
+        """The agent must not outlive a test that was killed: nobody could clear up after it."""
+        return [*shell.inside(self.namespace), "setpriv", "--pdeathsig", "KILL", *tracer,
+                self.binary, *arguments]
+
+    def start(self, *more, tracer=()):
+        """Appends to the node's log. Does not wait: see wait_serving()."""
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.command(*self.arguments(), *more, tracer=tracer),
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self, how=signal.SIGTERM, timeout=10):
+        """Returns the exit status: negative for a signal."""
+        if self.process is None:
+            return None
+        if self.running():
+            self.process.send_signal(how)
+        status = self.process.wait(timeout)
+        self.process = None
+        return status
+
+    def kill(self):
+        return self.stop(signal.SIGKILL)
+
+    def weir(self, *arguments, check=True, timeout=20):
+        """The tool's table, as a person would see it."""
+        return shell.run(*shell.inside(self.namespace), self.binary, *arguments,
+                         "--pin-path", self.pin_path, check=check, timeout=timeout)
+
+    def query(self, *arguments):
+        return json.loads(self.weir(*arguments, "-o", "json"))
+
+    def log(self):
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+    def wait_until(self, condition, what, timeout=START_TIMEOUT):
+        """Polls condition() while the agent runs; an early exit is reported with its log."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if not self.running():
+                raise RuntimeError(f"{self.node.name}: the agent ended before {what}\n{self.log()}")
+            try:
+                if condition():
+                    return
+            except (shell.CommandFailed, json.JSONDecodeError, KeyError):
+                pass  # not pinned yet
+            time.sleep(0.02)
+        raise TimeoutError(f"{self.node.name}: no {what} in {timeout} s\n{self.log()}")
