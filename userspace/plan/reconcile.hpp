@@ -13,6 +13,7 @@
 
 namespace weir {
 
+// clang-format off: one line an operation.
 // Single writes. Index and key name the element; the value is complete.
 struct PutBackend { std::uint32_t index; weir_backend value; };       // index is not in use
 struct SetBackendState { std::uint32_t index; weir_backend_state state; };  // one byte
@@ -29,6 +30,7 @@ struct DeleteFrontend { weir_service_key key; };
 struct SetEpoch { std::uint32_t epoch; };
 struct ClearStat { std::uint32_t service; };                          // before an id is given out
 struct Grace {};  // wait until no program runs that may have read what came before
+// clang-format on
 
 using Operation = std::variant<PutBackend, SetBackendState, SetBackendLocal, PutSlot, PutVersion,
                                Publish, PutName, DeleteName, PutAddress, DeleteAddress, PutFrontend,
@@ -49,10 +51,18 @@ struct Reconciled {
 // Flows that backend `index` still has; a GONE backend is freed once this is zero.
 using LiveFlows = std::function<std::uint64_t(std::uint32_t index)>;
 
-// Pure. Order of the operations: new backends, slots and versions into free elements; names;
-// Publish; new addresses, then new frontends; frontends that end, then addresses; backends taken
-// away and the epoch; Grace last, after which everything that the result no longer mentions may be
-// reused. Ids, versions, slots and backend indexes of what did not change stay as they are.
+// Pure. Ids, versions, slots and backend indexes of what did not change stay as they are, and
+// nothing that `current` mentions is given out again: it may be, in the next call, once the caller
+// has carried out Grace. Operations come in an order in which a packet sees each service entirely
+// before or entirely after its change, and which can be broken off anywhere:
+//   1. names of new ids, so that whatever follows belongs to somebody; new backends, and old ones
+//      that come back or change; addresses of backends and of the node; slots; versions; names
+//   2. Publish
+//   3. new frontends, then their addresses: a service address without a frontend answers "port
+//      unreachable", so an address is known to be a service's only while its frontends are there
+//   4. addresses that are no service's any more, then frontends that end, then Publish of version 0
+//   5. backends taken away, then the epoch; backends freed; names whose last backend is freed
+//   6. Grace, if something was published, taken away or freed
 Reconciled reconcile(const ProgrammedTables& current, const WantedTables& wanted,
                      const Limits& limits, const LiveFlows& live);
 

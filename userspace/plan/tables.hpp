@@ -42,7 +42,8 @@ struct WantedService {
   // Port and protocol included; node ports under the unspecified address.
   std::map<weir_service_key, weir_frontend> frontends;
   std::uint32_t flags = 0;  // weir_version_flag
-  // Every backend that keeps its flows, in a list or not.
+  // Every backend that keeps its flows, in a list or not. A terminating one may be in a list too:
+  // it is chosen as long as no ready one is left.
   std::map<BackendIdentity, WantedBackend> backends;
   // Sorted, no duplicates, each in `backends`.
   std::vector<BackendIdentity> cluster;
@@ -50,11 +51,20 @@ struct WantedService {
   friend bool operator==(const WantedService&, const WantedService&) = default;
 };
 
+// A frontend that two service ports claim; `kept` has it, `lost` goes without.
+struct FrontendConflict {
+  weir_service_key key;
+  ServiceIdentity kept;
+  ServiceIdentity lost;
+  friend bool operator==(const FrontendConflict&, const FrontendConflict&) = default;
+};
+
 struct WantedTables {
-  std::map<ServiceIdentity, WantedService> services;
+  std::map<ServiceIdentity, WantedService> services;  // no frontend in two of them
   // Node addresses and service addresses. The BACKEND and LOCAL bits are reconcile()'s, which
   // keeps them until the last flow of a backend has ended.
   std::map<weir_addr, std::uint32_t> addresses;
+  std::vector<FrontendConflict> conflicts;  // for the log
   friend bool operator==(const WantedTables&, const WantedTables&) = default;
 };
 
@@ -83,7 +93,10 @@ struct ProgrammedBackend {
 struct ProgrammedService {
   std::uint32_t id = 0;
   std::uint32_t version_index = 0;  // 0: withdrawn, but some backend still has flows
-  weir_version version{};
+  weir_version version{};           // all zero while withdrawn
+  // The backend indexes in the slots of the version's lists, in slot order.
+  std::vector<std::uint32_t> cluster;
+  std::vector<std::uint32_t> local;
   weir_name name{};
   std::map<weir_service_key, weir_frontend> frontends;
   std::map<BackendIdentity, std::uint32_t> backends;  // index, all states but FREE

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// One service: whether what it wants fits, and the writes that give it that.
+#include <fmt/format.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "plan/reconciler.hpp"
+
+namespace weir {
+namespace {
+
+std::string full(std::string_view table, std::uint32_t size, std::string_view option) {
+  return fmt::format("{}: table of {} is full ({})", table, size, option);
+}
+
+weir_name name_of(const ServiceIdentity& identity, const WantedService& want) {
+  weir_name name{};
+  std::memcpy(name.text, identity.text.data(), identity.text.size());
+  name.port = htons(want.port);
+  name.proto = static_cast<std::uint8_t>(identity.protocol);
+  name.family = static_cast<std::uint8_t>(identity.family);
+  name.type = static_cast<std::uint8_t>(want.type);
+  return name;
+}
+
+weir_backend_state state_of(const WantedBackend& backend) {
+  return backend.terminating ? WEIR_BACKEND_TERMINATING : WEIR_BACKEND_ACTIVE;
+}
+
+weir_list range(std::uint32_t first, std::size_t count) {
+  return {.first = first, .count = static_cast<std::uint32_t>(count)};
+}
+
+bool same(const weir_list& a, const weir_list& b) {
+  return a.first == b.first && a.count == b.count;
+}
+
+// Whether the slots of `programmed` already say what `list` wants.
+bool holds(const ProgrammedService& service, const std::vector<std::uint32_t>& programmed,
+           const std::vector<BackendIdentity>& list) {
+  return std::ranges::equal(programmed, list, [&](std::uint32_t index, const auto& identity) {
+    const auto found = service.backends.find(identity);
+    return found != service.backends.end() && found->second == index;
+  });
+}
+
+// The range that has the list already, if one of the two has.
+std::optional<weir_list> kept(const ProgrammedService* old,
+                              const std::vector<BackendIdentity>& list) {
+  if (list.empty()) return weir_list{};
+  if (old == nullptr) return std::nullopt;
+  if (holds(*old, old->cluster, list)) return old->version.cluster;
+  if (holds(*old, old->local, list)) return old->version.local;
+  return std::nullopt;
+}
+
+std::vector<std::uint32_t> indexes_of(const ProgrammedService& service,
+                                      const std::vector<BackendIdentity>& list) {
+  std::vector<std::uint32_t> indexes;
+  indexes.reserve(list.size());
+  for (const auto& identity : list) indexes.push_back(service.backends.at(identity));
+  return indexes;
+}
+
+}  // namespace
+
+void Reconciler::update(const ServiceIdentity& identity, const WantedService& want) {
+  Draft plan = draft(identity, want);
+  auto reason = lacking(plan);
+  if (!reason && !take_slots(plan)) {
+    const auto most = std::max(want.cluster.size(), want.local.size());
+    reason = fmt::format("slots: no {} in a row are free in the table of {} (--max-slots)", most,
+                         limits_.slots);
+  }
+  if (!reason) return commit(plan);
+  refused_.push_back({identity, std::move(*reason)});
+  if (plan.old != nullptr) left_alone_.insert(identity);
+}
+
+Reconciler::Draft Reconciler::draft(const ServiceIdentity& identity, const WantedService& want) {
+  const auto found = tables_.services.find(identity);
+  ProgrammedService* old = found == tables_.services.end() ? nullptr : &found->second;
+  Draft draft{.identity = identity, .want = want, .old = old};
+  for (const auto& [backend, unused] : want.backends)
+    if (old == nullptr || !old->backends.contains(backend)) draft.new_backends.push_back(backend);
+  if (old == nullptr || old->frontends != want.frontends) {
+    draft.new_frontends =
+        static_cast<std::size_t>(std::ranges::count_if(want.frontends, [&](const auto& frontend) {
+          return !std::ranges::binary_search(frontends_, frontend.first, {}, &Frontend::first);
+        }));
+  }
+  count_new_addresses(draft);
+  return draft;
+}
+
+void Reconciler::count_new_addresses(Draft& draft) const {
+  const auto count = [&](const weir_addr& address) {
+    if (!current_.addresses.contains(address) && !new_addresses_.contains(address))
+      draft.new_addresses.insert(address);
+  };
+  for (const auto& backend : draft.new_backends) count(backend.address.raw());
+  for (const auto& [key, kind] : draft.want.frontends)
+    if (kind != WEIR_FRONTEND_NODE_PORT) count(key.addr);
+}
+
+std::optional<std::string> Reconciler::lacking(const Draft& draft) const {
+  // One byte stays zero, so that whoever reads the table finds the end.
+  if (draft.identity.text.size() >= WEIR_NAME_MAX)
+    return fmt::format("name: longer than {} bytes", WEIR_NAME_MAX - 1);
+  if (draft.old == nullptr && ids_.left() == 0)
+    return full("services", limits_.services, "--max-services");
+  if (draft.new_backends.size() > backends_.left())
+    return full("backends", limits_.backends, "--max-backends");
+  if (draft.new_frontends > 0 && frontends_used_ + draft.new_frontends > limits_.frontends)
+    return full("frontends", limits_.frontends, "--max-frontends");
+  const auto addresses =
+      current_.addresses.size() + new_addresses_.size() + draft.new_addresses.size();
+  if (!draft.new_addresses.empty() && addresses > limits_.addresses)
+    return full("addresses", limits_.addresses, "--max-addresses");
+  if (versions_.left() == 0) return full("versions", 2 * limits_.services, "--max-services");
+  return std::nullopt;
+}
+
+bool Reconciler::take_slots(Draft& draft) {
+  const auto place = [&](const std::vector<BackendIdentity>& list, weir_list& at, bool& put) {
+    if (const auto range_kept = kept(draft.old, list)) {
+      at = *range_kept;
+      return true;
+    }
+    const auto first = slots_.take(static_cast<std::uint32_t>(list.size()));
+    if (!first) return false;
+    at = range(*first, list.size());
+    put = true;
+    return true;
+  };
+  if (!place(draft.want.cluster, draft.cluster, draft.put_cluster)) return false;
+  if (draft.want.local == draft.want.cluster) {
+    draft.local = draft.cluster;
+    return true;
+  }
+  if (place(draft.want.local, draft.local, draft.put_local)) return true;
+  if (draft.put_cluster) slots_.give_back(draft.cluster.first, draft.cluster.count);
+  return false;
+}
+
+void Reconciler::commit(const Draft& draft) {
+  frontends_used_ += draft.new_frontends;
+  new_addresses_.insert(draft.new_addresses.begin(), draft.new_addresses.end());
+  ProgrammedService& service = draft.old == nullptr ? admit(draft) : *draft.old;
+  if (const auto name = name_of(draft.identity, draft.want); name != service.name) {
+    service.name = name;
+    emit(kPrepare, PutName{service.id, name});
+  }
+  put_backends(draft, service);
+  put_version(draft, service);
+  if (service.frontends != draft.want.frontends) service.frontends = draft.want.frontends;
+}
+
+ProgrammedService& Reconciler::admit(const Draft& draft) {
+  auto& service = tables_.services[draft.identity];
+  service.id = ids_.take();
+  emit(kPrepare, ClearStat{service.id});
+  return service;
+}
+
+void Reconciler::put_backends(const Draft& draft, ProgrammedService& service) {
+  for (const auto& identity : draft.new_backends) {
+    const auto& want = draft.want.backends.at(identity);
+    const std::uint32_t index = backends_.take();
+    const std::uint32_t generation = ++tables_.generations[index];
+    service.backends.emplace(identity, index);
+    tables_.backends[index] = {draft.identity, identity, state_of(want), want.local, generation};
+    weir_backend value{};
+    value.addr = identity.address.raw();
+    value.port = htons(identity.port);
+    value.proto = static_cast<std::uint8_t>(draft.identity.protocol);
+    value.state = static_cast<std::uint8_t>(state_of(want));
+    value.generation = generation;
+    value.service = service.id;
+    value.flags = want.local ? static_cast<std::uint32_t>(WEIR_BACKEND_LOCAL) : 0U;
+    emit(kPrepare, PutBackend{index, value});
+  }
+  // Those that were there, whatever had become of them, go on in place.
+  for (const auto& [identity, want] : draft.want.backends) {
+    const std::uint32_t index = service.backends.at(identity);
+    auto& backend = tables_.backends.at(index);
+    if (backend.local != want.local) emit(kPrepare, SetBackendLocal{index, want.local});
+    if (backend.state != state_of(want)) emit(kPrepare, SetBackendState{index, state_of(want)});
+    backend.local = want.local;
+    backend.state = state_of(want);
+  }
+}
+
+void Reconciler::put_version(const Draft& draft, ProgrammedService& service) {
+  const weir_version& old = service.version;
+  if (service.version_index != 0 && old.flags == draft.want.flags &&
+      same(old.cluster, draft.cluster) && same(old.local, draft.local))
+    return;
+  service.cluster = indexes_of(service, draft.want.cluster);
+  service.local = indexes_of(service, draft.want.local);
+  if (draft.put_cluster) put_slots(draft.cluster, service.cluster);
+  if (draft.put_local) put_slots(draft.local, service.local);
+  weir_version version{};
+  version.cluster = draft.cluster;
+  version.local = draft.local;
+  version.service = service.id;
+  version.generation = old.generation + 1;
+  version.flags = draft.want.flags;
+  service.version = version;
+  service.version_index = versions_.take();
+  emit(kPrepare, PutVersion{service.version_index, version});
+  emit(kPublish, Publish{service.id, service.version_index});
+}
+
+void Reconciler::put_slots(const weir_list& list, const std::vector<std::uint32_t>& indexes) {
+  for (std::uint32_t i = 0; i < list.count; ++i)
+    emit(kPrepare, PutSlot{list.first + i, {.backend = indexes[i], .zero = 0}});
+}
+
+}  // namespace weir
