@@ -46,7 +46,8 @@ struct Options {
   std::vector<std::string> uplinks;
   std::vector<std::string> pod_interfaces{"veth*", "cali*", "lxc*", "cni*",
                                           "eni*",  "azv*",  "gke*", "nk*"};
-  std::vector<Cidr> node_port_addresses;  // none: every address of this node
+  // CIDRs, "primary" or "all", as node::node_port_addresses() takes them. None: all.
+  std::vector<std::string> node_port_addresses;
   XdpMode xdp = XdpMode::automatic;
 
   // At most one CIDR of each family.
