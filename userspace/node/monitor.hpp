@@ -35,13 +35,13 @@ class Monitor {
   Monitor(NetlinkSocket events, NetlinkSocket requests)
       : events_{std::move(events)}, requests_{std::move(requests)} {}
 
-  Result<Stale> drain(NodeNetwork& next);
-  void take(const nlmsghdr& message, NodeNetwork& next, Stale& stale) const;
-  Result<> read_again(const Stale& stale, NodeNetwork& next);
+  void take(const nlmsghdr& message, NodeNetwork& next);
+  Result<> read_again(NodeNetwork& next);
 
   NetlinkSocket events_;    // multicast groups only, non-blocking
   NetlinkSocket requests_;  // dumps
   NodeNetwork network_;
+  Stale stale_;  // to be read again; kept over a failure
 };
 
 }  // namespace weir::node

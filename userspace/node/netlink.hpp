@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <span>
@@ -47,17 +48,18 @@ class NetlinkSocket {
   Result<> request(NetlinkRequest& request, const std::function<void()>& restart,
                    const Visit& visit);
 
-  // Of a non-blocking socket: visits all that is queued. ENOBUFS: some was lost.
-  Result<> drain(const Visit& visit);
+  // Of a non-blocking socket: visits what is queued. True if some was lost on the way (ENOBUFS).
+  Result<bool> drain(const Visit& visit);
 
  private:
+  enum class Answer : std::uint8_t { complete, inconsistent };
   struct Close {
     void operator()(mnl_socket* socket) const noexcept {
       static_cast<void>(mnl_socket_close(socket));
     }
   };
   explicit NetlinkSocket(mnl_socket* socket) : socket_{socket} {}
-  Result<bool> receive_answer(std::uint32_t sequence, const Visit& visit);
+  Result<Answer> receive_answer(bool acknowledged, const Visit& visit);
 
   std::unique_ptr<mnl_socket, Close> socket_;
   std::uint32_t sequence_ = 0;
