@@ -77,6 +77,16 @@ class Agent:
     def query(self, *arguments):
         return json.loads(self.weir(*arguments, "-o", "json"))
 
+    def frontends(self, service):
+        """{(kind, family, protocol): (address, port)} of a service's frontends, VIPs the first of each."""
+        found = {}
+        for port in self.query("service", "show", service):
+            family = 6 if "6" in str(port["family"]) else 4
+            for frontend in port["frontends"]:
+                key = (frontend["kind"], family, port["protocol"].lower())
+                found.setdefault(key, (frontend["address"], frontend["port"]))
+        return found
+
     def log(self):
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 

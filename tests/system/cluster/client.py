@@ -58,14 +58,19 @@ def exchange(opened, proto, text="who"):
     return json.loads(opened.recv(65536))
 
 
-def ask(proto, address, port, timeout=2.0, source_port=0):
-    """Who serves this address, and whom does it see?"""
+def ask(proto, address, port, timeout=2.0, source_port=0, rounds=1):
+    """
+    Who serves this address, and whom does it see? With more rounds, the same question again over
+    the same socket, and every answer has to be the same.
+    """
     begin = time.monotonic()
     try:
         with connect(proto, address, port, timeout, source_port) as opened:
-            answer = exchange(opened, proto)
-            return answer | {"error": None, "port": opened.getsockname()[1],
-                             "seconds": time.monotonic() - begin}
+            answers = [exchange(opened, proto) for _ in range(rounds)]
+            same = all(answer == answers[0] for answer in answers)
+            return answers[0] | {"error": None if same else f"answers differ: {answers}",
+                                 "port": opened.getsockname()[1],
+                                 "seconds": time.monotonic() - begin}
     except OSError as error:
         return {"pod": None, "peer": None, "error": reason(error),
                 "seconds": time.monotonic() - begin}
@@ -148,3 +153,13 @@ def attempt(address, port):
     opened.setblocking(False)
     opened.connect_ex((address, port))
     return opened
+
+
+def eventually(condition, timeout=3.0, pause=0.01):
+    """Whether condition() comes true in time."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(pause)
+    return True

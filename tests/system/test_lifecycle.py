@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an agent starts, restarts, refuses to start, and goes without a trace."""
+import os
+import re
+import subprocess
+import unittest
+
+from cluster import base, client, plan, services, shell
+
+WEB = services.Offer("web", 41)
+TABLES = ("weir_address", "weir_service", "weir_current", "weir_version", "weir_slot", "weir_backend")
+WRITES = re.compile(r"bpf\(BPF_MAP_(UPDATE|DELETE)_(ELEM|BATCH)")
+
+
+def setUpModule():
+    base.require_root()
+
+
+class Case(base.ClusterCase):
+    @classmethod
+    def prepare(cls):
+        services.publish_nodes(cls.cluster)
+        services.publish_pods(cls.cluster, web=["pod1b", "pod2b"])
+        services.publish(cls.cluster, WEB)
+        cls.agent = cls.cluster.agents["node1"]
+
+    def setUp(self):
+        for each in self.cluster.agents.values():
+            if not each.running():
+                each.start()
+        self.cluster.wait_serving("web")
+
+    def works(self, place="pod1a"):
+        answer = self.cluster.ask(place, "tcp", WEB.cluster_ip.address[4], WEB.cluster_ip.port,
+                                  timeout=0.7)
+        return answer["error"] is None
+
+
+class Restart(Case):
+    def tables(self):
+        return {table: self.agent.weir("map", "dump", table, "-o", "json") for table in TABLES}
+
+    def traced_start(self, output):
+        self.agent.start(tracer=("strace", "-f", "-qq", "-e", "trace=bpf", "-o", str(output)))
+        self.cluster.wait_serving("web")
+        self.agent.wait_until(self.says_serving, "the line that says so")
+
+    def says_serving(self):
+        return self.agent.query("status").get("agent", "") != "" and self.works()
+
+    def test_unchanged_input_writes_nothing(self):
+        self.works()
+        self.agent.stop()
+        before, output = self.tables(), self.cluster.directory / "strace"
+        self.traced_start(output)
+        self.assertEqual(self.agent.stop(), 0)
+        calls = output.read_text().splitlines()
+        self.assertTrue(any("BPF_OBJ_GET" in call for call in calls), "strace saw no pinned map")
+        self.assertEqual([call for call in calls if WRITES.search(call)], [])
+        self.assertEqual(self.tables(), before)
+
+    def test_a_first_start_is_seen_to_write(self):
+        """What the test above counts is there to be counted."""
+        self.agent.stop()
+        self.agent.weir("cleanup")
+        output = self.cluster.directory / "strace-first"
+        self.traced_start(output)
+        self.agent.stop()
+        self.assertTrue(WRITES.search(output.read_text()))
+
+    def test_sigterm_leaves_the_datapath(self):
+        self.assertEqual(self.agent.stop(), 0)
+        self.assertTrue(all(self.works(place) for place in ("pod1a", "pod2a", "client")))
+
+    def test_changes_while_away_are_caught_up(self):
+        late = services.Offer("late", 42)
+        self.agent.stop()
+        self.cluster.manifests.put("late", late.manifest(selector=WEB.selector))
+        self.agent.start()
+        self.cluster.wait_serving("late")
+        question = ("tcp", late.cluster_ip.address[6], services.PORT)
+        self.assertIsNone(self.cluster.ask("pod1a", *question)["error"])
+        self.agent.stop()
+        self.cluster.manifests.remove("late.json")
+        self.agent.start()
+        self.assertTrue(client.eventually(
+            lambda: self.cluster.ask("pod1a", *question, timeout=0.2)["error"]))
+        self.assertTrue(self.works())
+
+
+class Cleanup(Case):
+    def programs(self):
+        """Every program on a device of node1, as the kernel lists them."""
+        listed = shell.run(*shell.inside(self.cluster.ns("node1")), "bpftool", "net", "show")
+        return [line for line in listed.splitlines() if re.search(r"\bid\b|\bprog_id\b", line)]
+
+    def test_cleanup_removes_every_trace(self):
+        namespace = shell.inside(self.cluster.ns("node1"))
+        self.assertTrue(self.programs())
+        self.agent.stop()
+        self.agent.weir("cleanup")
+        self.assertFalse(os.path.exists(self.agent.pin_path))
+        self.assertEqual(self.programs(), [])
+        self.assertNotIn("clsact", shell.run(*namespace, "tc", "qdisc", "show"))
+        self.assertNotIn("xdp", shell.run(*namespace, "ip", "link", "show"))
+        self.assertFalse(self.works())
+        direct = self.cluster.ask("pod1a", "tcp", self.cluster.pods["pod2b"].address(4), 8000)
+        self.assertIsNone(direct["error"])
+        self.agent.weir("cleanup")  # nothing left to do is no error
+
+
+class BadStart(Case):
+    def refused(self, *arguments):
+        """Runs an agent that must end by itself with status 1 and one line; returns the line."""
+        command = self.agent.command(*arguments)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=15)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        lines = [line for line in done.stderr.splitlines() if "info" not in line.lower()]
+        self.assertEqual(len(lines), 1, done.stderr)
+        return lines[0]
+
+    def other_pins(self):
+        return f"{self.agent.pin_path}-other"
+
+    def run_arguments(self, **changed):
+        """The agent's own arguments, with options replaced: uplink="x" for --uplink x."""
+        words = self.agent.arguments()
+        for option, value in changed.items():
+            index = words.index("--" + option.replace("_", "-"))
+            words[index + 1] = value
+        return words
+
+    def test_no_such_interface(self):
+        line = self.refused(*self.run_arguments(uplink="nosuch", pin_path=self.other_pins()))
+        self.assertIn("nosuch", line)
+        self.assertFalse(os.path.exists(self.other_pins()))
+
+    def test_second_agent_on_one_pin_path(self):
+        line = self.refused(*self.run_arguments())
+        self.assertIn(self.agent.pin_path, line)
+        self.assertTrue(self.works())
+
+    def test_no_such_manifests(self):
+        line = self.refused(*self.run_arguments(manifests="/nosuch/dir", pin_path=self.other_pins()))
+        self.assertIn("/nosuch/dir", line)
+
+    def test_pin_path_outside_bpffs(self):
+        line = self.refused(*self.run_arguments(pin_path="/tmp/weir-no-bpffs"))
+        self.assertIn("/tmp/weir-no-bpffs", line)
+        self.assertFalse(os.path.exists("/tmp/weir-no-bpffs"))
+
+    def test_without_permission(self):
+        command = [*shell.inside(self.agent.namespace), "setpriv", "--reuid", "65534", "--clear-groups",
+                   "--inh-caps=-all", "--bounding-set=-all", self.agent.binary,
+                   *self.run_arguments(pin_path=self.other_pins())]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=15)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertTrue(done.stderr.strip())
+
+    def test_unknown_option_is_a_usage_error(self):
+        done = subprocess.run(self.agent.command("run", "--nosuch"), capture_output=True, text=True,
+                              timeout=15)
+        self.assertEqual(done.returncode, 2, done.stderr)
+
+
+BAD = {
+    "syntax.yaml": ("apiVersion: v1\nkind: [Service\n", "syntax.yaml"),
+    "type.yaml": ("apiVersion: v1\nkind: Service\nmetadata: {name: typed}\n"
+                  "spec: {ports: [{port: many}]}\n", "port"),
+    "protocol.yaml": ("apiVersion: v1\nkind: Service\nmetadata: {name: proto}\n"
+                      "spec: {ports: [{port: 80, protocol: CARP}]}\n", "protocol"),
+    "range.yaml": ("apiVersion: v1\nkind: Service\nmetadata: {name: ranged}\n"
+                   "spec: {ports: [{port: 70000}]}\n", "port"),
+    "family.yaml": ("apiVersion: v1\nkind: Service\nmetadata: {name: wrong}\nspec:\n"
+                    "  ipFamilies: [IPv6]\n  clusterIP: 10.96.0.77\n  clusterIPs: [10.96.0.77]\n"
+                    "  ports: [{port: 80}]\n", "clusterIP"),
+    "duplicate.yaml": ("apiVersion: v1\nkind: Service\nmetadata: {name: zz-twice}\n"
+                       f"spec: {{clusterIP: {WEB.cluster_ip.address[4]}, ports: [{{port: 80}}]}}\n",
+                       WEB.cluster_ip.address[4]),
+}
+
+
+class BadManifest(Case):
+    def lines_about(self, name):
+        return [line for line in self.agent.log().splitlines() if name in line]
+
+    def test_each_is_one_line_and_the_rest_is_served(self):
+        for name, (text, word) in BAD.items():
+            with self.subTest(file=name):
+                self.cluster.manifests.put_text(name, text)
+                self.assertTrue(client.eventually(lambda: self.lines_about(name)), self.agent.log())
+                lines = self.lines_about(name)
+                self.assertEqual(len(lines), 1, lines)
+                self.assertIn(word, lines[0])
+                self.assertTrue(self.works() and self.agent.running())
+                self.cluster.manifests.remove(name)
+
+    def test_last_good_version_stays(self):
+        kept = services.Offer("kept", 43)
+        self.cluster.manifests.put("kept", kept.manifest(selector=WEB.selector))
+        self.cluster.wait_serving("kept")
+        self.cluster.manifests.put_text("kept.json", "{")
+        self.assertTrue(client.eventually(lambda: self.lines_about("kept.json")))
+        answer = self.cluster.ask("pod1a", "tcp", kept.cluster_ip.address[4], services.PORT)
+        self.assertIsNone(answer["error"])
+        self.cluster.manifests.remove("kept.json")
+
+
+if __name__ == "__main__":
+    unittest.main()

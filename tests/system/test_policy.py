@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traffic policies: who is reached, whom the server sees, and what is dropped or refused."""
+import unittest
+
+from cluster import base, plan, services
+
+NODE1, NODE2 = plan.NODES
+EXTERNAL = services.Offer("external", 11)  # externalTrafficPolicy: Local, one pod on node1
+INTERNAL = services.Offer("internal", 12)  # internalTrafficPolicy: Local, one pod on node1
+SPREAD = services.Offer("spread", 13)  # externalTrafficPolicy: Local, a pod on each node
+EMPTY = services.Offer("empty", 14)  # no pod
+PROTOCOLS = ("tcp", "udp")
+
+
+def setUpModule():
+    base.require_root()
+
+
+class Policy(base.ClusterCase):
+    @classmethod
+    def prepare(cls):
+        services.publish_nodes(cls.cluster)
+        cls.cluster.add_pod(plan.Pod(NODE1, "c"))
+        cls.cluster.add_pod(plan.Pod(NODE2, "c"))
+        cls.cluster.add_pod(plan.Pod(NODE1, "d"))
+        services.publish_pods(cls.cluster, external=["pod1b"], internal=["pod1d"],
+                              spread=["pod1c", "pod2c"])
+        services.publish(cls.cluster, EXTERNAL, SPREAD, externalTrafficPolicy="Local")
+        services.publish(cls.cluster, INTERNAL, internalTrafficPolicy="Local")
+        services.publish(cls.cluster, EMPTY)
+        cls.cluster.start_agents()
+        cls.cluster.wait_serving("external", "internal", "spread", "empty")
+
+    def ask(self, place, frontend, times=1, timeout=2.0):
+        """[(family, protocol, answer)]"""
+        for family in plan.FAMILIES:
+            for proto in PROTOCOLS:
+                question = {"proto": proto, "address": frontend.address[family],
+                            "port": frontend.port, "timeout": timeout}
+                answers = self.cluster.workers[place].call("ask_all", questions=[question] * times,
+                                                           within=60)
+                for answer in answers:
+                    yield family, proto, answer
+
+    def reached(self, place, frontend, *pods, times=1):
+        """Each of these pods, no other, and by the client's own address."""
+        seen = set()
+        for family, proto, answer in self.ask(place, frontend, times):
+            with self.subTest(client=place, frontend=frontend.kind, family=family, proto=proto):
+                self.assertIsNone(answer["error"])
+                own = self.cluster.pods[place].address(family) if place in self.cluster.pods else None
+                self.assertEqual(answer["peer"], own or plan.CLIENT[family])
+                seen.add(answer["pod"])
+        self.assertEqual(seen, set(pods), f"{place} to {frontend.kind}")
+
+    def fails(self, place, frontend, how):
+        for family, proto, answer in self.ask(place, frontend, timeout=0.7):
+            with self.subTest(client=place, frontend=frontend.kind, family=family, proto=proto):
+                self.assertEqual(answer["error"], how)
+
+    def route(self, frontend, node):
+        for family, length in ((4, 32), (6, 128)):
+            self.cluster.route(f"{frontend.address[family]}/{length}", node)
+
+    def test_external_local_only_through_the_pods_node(self):
+        self.reached("client", EXTERNAL.node_port_of(NODE1), "pod1b")
+        self.fails("client", EXTERNAL.node_port_of(NODE2), "timeout")
+        for frontend in (EXTERNAL.load_balancer, EXTERNAL.external_ip):
+            self.route(frontend, NODE1)
+            self.reached("client", frontend, "pod1b")
+            self.route(frontend, NODE2)
+            self.fails("client", frontend, "timeout")
+
+    def test_external_local_does_not_bind_pods_nor_cluster_ips(self):
+        for place in ("pod1a", "pod2a"):
+            for frontend in (EXTERNAL.cluster_ip, EXTERNAL.load_balancer, EXTERNAL.external_ip):
+                self.reached(place, frontend, "pod1b")
+        self.reached("pod2a", EXTERNAL.node_port_of(NODE2), "pod1b")
+
+    def test_external_local_keeps_to_each_nodes_own_pods(self):
+        self.reached("client", SPREAD.node_port_of(NODE1), "pod1c", times=20)
+        self.reached("client", SPREAD.node_port_of(NODE2), "pod2c", times=20)
+        self.reached("pod1a", SPREAD.cluster_ip, "pod1c", "pod2c", times=20)
+        self.reached("pod1a", SPREAD.load_balancer, "pod1c", "pod2c", times=20)
+
+    def test_internal_local(self):
+        self.reached("pod1a", INTERNAL.cluster_ip, "pod1d")
+        self.fails("pod2a", INTERNAL.cluster_ip, "timeout")
+        self.reached("pod2a", INTERNAL.load_balancer, "pod1d")
+        self.reached("pod2a", INTERNAL.node_port_of(NODE2), "pod1d")
+        self.reached("client", INTERNAL.cluster_ip, "pod1d")  # the router sends it to node1
+
+    def test_no_endpoint_refuses(self):
+        for place in ("pod1a", "client"):
+            for frontend in EMPTY.frontends:
+                self.fails(place, frontend, "refused")
+
+    def test_unknown_port_of_a_service_address_refuses(self):
+        for place in ("pod1a", "client"):
+            for family in plan.FAMILIES:
+                for frontend in (EXTERNAL.cluster_ip, SPREAD.load_balancer):
+                    answer = self.cluster.ask(place, "tcp", frontend.address[family], 81, timeout=0.7)
+                    self.assertEqual(answer["error"], "refused", (place, frontend.kind, family))
+
+
+if __name__ == "__main__":
+    unittest.main()
