@@ -28,8 +28,8 @@ function(weir_add_bpf name)
   add_custom_command(
     OUTPUT "${object}"
     COMMAND
-      "${WEIR_BPF_CLANG}" -target bpf -mcpu=v3 -g -O2 -std=gnu17
-      -Wall -Wextra -Werror -Wpadded -Wno-unused-parameter ${ARG_DEFINES}
+      "${WEIR_BPF_CLANG}" -target bpf -mcpu=v3 -g -O2 -std=gnu17 -fno-strict-aliasing
+      -Wall -Wextra -Werror -Wno-unused-parameter ${ARG_DEFINES}
       "-I${PROJECT_SOURCE_DIR}/include" "-I${PROJECT_SOURCE_DIR}/bpf"
       -isystem "/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}"
       -MD -MF "${object}.d" -c "${source}" -o "${object}"

@@ -33,11 +33,11 @@ struct weir_addr {
 
 /* What an address is to this node; one address may be several of these. */
 enum weir_address_bit {
-	WEIR_ADDRESS_SERVICE = 1 << 0, /* cluster IP, load-balancer address or external IP */
-	WEIR_ADDRESS_NODE = 1 << 1, /* of this node: replies to source-NATed flows come here */
+	WEIR_ADDRESS_SERVICE = 1 << 0,	 /* cluster IP, load-balancer address or external IP */
+	WEIR_ADDRESS_NODE = 1 << 1,	 /* of this node: replies to source-NATed flows come here */
 	WEIR_ADDRESS_NODE_PORT = 1 << 2, /* of this node, and node ports are served on it */
-	WEIR_ADDRESS_BACKEND = 1 << 3, /* some backend entry, in whatever state, has it */
-	WEIR_ADDRESS_LOCAL = 1 << 4, /* with BACKEND: that backend is on this node */
+	WEIR_ADDRESS_BACKEND = 1 << 3,	 /* some backend entry, in whatever state, has it */
+	WEIR_ADDRESS_LOCAL = 1 << 4,	 /* with BACKEND: that backend is on this node */
 };
 
 struct weir_address {
@@ -65,7 +65,7 @@ enum weir_frontend {
 };
 
 struct weir_service {
-	__u32 id; /* index of weir_current and weir_stat; 0 is no service */
+	__u32 id;      /* index of weir_current and weir_stat; 0 is no service */
 	__u8 frontend; /* enum weir_frontend */
 	__u8 zero[3];
 };
@@ -79,7 +79,7 @@ struct weir_service {
 enum weir_version_flag {
 	WEIR_VERSION_INTERNAL_LOCAL = 1 << 0, /* internalTrafficPolicy: Local */
 	WEIR_VERSION_EXTERNAL_LOCAL = 1 << 1, /* externalTrafficPolicy: Local */
-	WEIR_VERSION_HAS_ENDPOINT = 1 << 2, /* some usable endpoint exists in the cluster */
+	WEIR_VERSION_HAS_ENDPOINT = 1 << 2,   /* some usable endpoint exists in the cluster */
 };
 
 /* Slots [first, first + count) of weir_slot. */
@@ -91,10 +91,10 @@ struct weir_list {
 struct weir_version {
 	struct weir_list cluster;
 	struct weir_list local;
-	__u32 service; /* the id whose version this is */
+	__u32 service;	  /* the id whose version this is */
 	__u32 generation; /* of the service; grows by one with each publication */
-	__u32 flags; /* enum weir_version_flag */
-	__u32 zero[9]; /* algorithm, affinity, source ranges will live here */
+	__u32 flags;	  /* enum weir_version_flag */
+	__u32 zero[9];	  /* algorithm, affinity, source ranges will live here */
 };
 
 /* ---- weir_slot: index -> backend index --------------------------------------------------- */
@@ -108,9 +108,9 @@ struct weir_slot {
 
 enum weir_backend_state {
 	WEIR_BACKEND_FREE,
-	WEIR_BACKEND_ACTIVE, /* in a list */
+	WEIR_BACKEND_ACTIVE,	  /* in a list */
 	WEIR_BACKEND_TERMINATING, /* keeps its flows, gets no new ones */
-	WEIR_BACKEND_GONE, /* no longer an endpoint; freed once no flow is left on it */
+	WEIR_BACKEND_GONE,	  /* no longer an endpoint; freed once no flow is left on it */
 };
 
 enum weir_backend_flag {
@@ -125,16 +125,16 @@ enum weir_backend_flag {
 struct weir_backend {
 	struct weir_addr addr;
 	__be16 port;
-	__u8 proto; /* IPPROTO_* */
-	__u8 state; /* enum weir_backend_state; changes while in use */
+	__u8 proto;	  /* IPPROTO_* */
+	__u8 state;	  /* enum weir_backend_state; changes while in use */
 	__u32 generation; /* grows by one each time the index gets another backend */
-	__u32 service; /* id */
-	__u32 flags; /* enum weir_backend_flag */
+	__u32 service;	  /* id */
+	__u32 flags;	  /* enum weir_backend_flag */
 	/* Written by the kernel half, with atomics. */
-	__u64 live; /* flows in weir_flow */
+	__u64 live;	   /* flows in weir_flow */
 	__u64 connections; /* flows ever established */
-	__u64 packets; /* both directions */
-	__u64 bytes; /* both directions, from the IP header on */
+	__u64 packets;	   /* both directions */
+	__u64 bytes;	   /* both directions, from the IP header on */
 };
 
 /* ---- weir_flow, weir_half_tcp, weir_half_udp: struct weir_flow_key -> struct weir_flow --- */
@@ -151,18 +151,18 @@ struct weir_flow_key {
 
 /* Fixed when the record is made. */
 enum weir_flow_flag {
-	WEIR_FLOW_REPLY = 1 << 0, /* backend -> client; otherwise client -> service */
-	WEIR_FLOW_SEND = 1 << 1, /* source-NATed: the hook sends it, the stack never sees it */
+	WEIR_FLOW_REPLY = 1 << 0,   /* backend -> client; otherwise client -> service */
+	WEIR_FLOW_SEND = 1 << 1,    /* source-NATed: the hook sends it, the stack never sees it */
 	WEIR_FLOW_HAIRPIN = 1 << 2, /* client and backend are one pod: back out of its device */
-	WEIR_FLOW_POD = 1 << 3, /* client is at the pod edge; otherwise at the uplink edge */
-	WEIR_FLOW_DIRECT = 1 << 4, /* no service: moved off a tuple that a service flow holds */
+	WEIR_FLOW_POD = 1 << 3,	    /* client is at the pod edge; otherwise at the uplink edge */
+	WEIR_FLOW_DIRECT = 1 << 4,  /* no service: moved off a tuple that a service flow holds */
 };
 
 /* Changes with what is seen of the connection, each half for its own direction. */
 enum weir_flow_seen {
 	WEIR_SEEN_SYN = 1 << 0,
 	WEIR_SEEN_SYN_ACK = 1 << 1, /* backend answered the handshake */
-	WEIR_SEEN_ACK = 1 << 2, /* client acknowledged it with the right number */
+	WEIR_SEEN_ACK = 1 << 2,	    /* client acknowledged it with the right number */
 	WEIR_SEEN_FIN = 1 << 3,
 	WEIR_SEEN_RST = 1 << 4,
 	WEIR_SEEN_XDP = 1 << 5, /* chosen by XDP for the packet that tc is about to see */
@@ -177,8 +177,8 @@ enum weir_flow_seen {
  * field of the next owner also sees its check.
  */
 struct weir_flow {
-	__u32 check; /* hash of the key */
-	__u32 epoch; /* of the last look at the backend; swapped together with check */
+	__u32 check;		/* hash of the key */
+	__u32 epoch;		/* of the last look at the backend; swapped together with check */
 	struct weir_addr saddr; /* the four to write */
 	struct weir_addr daddr;
 	__be16 sport;
@@ -186,23 +186,27 @@ struct weir_flow {
 	__u16 addr_diff; /* one's complement sums of what the addresses and the ports add */
 	__u16 port_diff;
 	__u32 touched; /* ticks: last packet of this direction */
-	__u8 flags; /* enum weir_flow_flag */
-	__u8 seen; /* enum weir_flow_seen */
-	__u16 mtu; /* of the way out, with SEND; bytes from the IP header on */
+	__u8 flags;    /* enum weir_flow_flag */
+	__u8 seen;     /* enum weir_flow_seen */
+	__u16 mtu;     /* of the way out, with SEND; bytes from the IP header on */
 	__u32 ifindex; /* with SEND, 0: not known */
 	__u32 backend; /* index */
 
 	__u8 dmac[6]; /* next hop; all zero: not resolved. Without SEND: to keep a frame bridged */
 	__u8 smac[6];
 	__u32 generation; /* of the backend entry */
-	__u32 service; /* id */
-	__u32 created; /* ticks */
+	__u32 service;	  /* id */
+	__u32 created;	  /* ticks */
 	__u64 packets;
 	__u64 bytes;
 	__u64 counted_packets; /* of those, what backend and service already have */
 	__u64 counted_bytes;
-	__u32 seq; /* TCP, half open: REPLY's expected ack_seq; the client's ack of the SYN-ACK */
-	__u32 token; /* names this establishment in weir_expiry */
+	__u32 syn_ack; /* TCP, half open: the number that acknowledges the client's SYN */
+	/*
+	 * Half open: the number that acknowledges the backend's SYN-ACK, once seen.
+	 * Established: what names this establishment in weir_expiry.
+	 */
+	__u32 token;
 };
 
 /* Value of the queue weir_expiry: one element for each established flow, its forward key. */
@@ -218,7 +222,7 @@ struct weir_device {
 	struct weir_addr source4; /* what this node calls itself there; all zero: none */
 	struct weir_addr source6;
 	__u32 bridge; /* ifindex of the bridge that it is a port of, or 0 */
-	__u32 flags; /* enum weir_device_flag */
+	__u32 flags;  /* enum weir_device_flag */
 };
 
 enum weir_device_flag {
@@ -233,28 +237,32 @@ struct weir_port_range {
 };
 
 struct weir_config {
-	__u64 seed; /* of every hash; drawn once for the life of the maps */
-	__u32 epoch; /* grows by one whenever some backend was taken away */
+	__u64 seed;	 /* of every hash; drawn once for the life of the maps */
+	__u32 epoch;	 /* grows by one whenever some backend was taken away */
+	__u32 max_flows; /* established; weir_flow has two entries a flow */
 	struct weir_port_range source_ports[2]; /* for source NAT */
 	/* Lifetimes since the last packet, in ticks. */
 	__u32 life_tcp;
 	__u32 life_tcp_half_closed; /* one FIN seen */
-	__u32 life_tcp_closing; /* both FINs, or a RST */
+	__u32 life_tcp_closing;	    /* both FINs, or a RST */
 	__u32 life_udp;
 	__u32 life_half; /* a half-open record older than this holds no port */
+	__u32 zero;
 	__u64 programs; /* hash of the BPF objects, so that a restart knows whether to keep them */
 };
 
 /* ---- weir_state: one element, written by the kernel half ---------------------------------- */
 
 struct weir_state {
-	__u64 flows; /* established pairs */
-	__u64 direct_flows; /* established pairs with WEIR_FLOW_DIRECT */
-	__u64 expiry_runs; /* timer callbacks so far */
+	__u64 flows;  /* established pairs */
+	__u64 queued; /* elements of weir_expiry: one a pair, and those of pairs just replaced */
+	__u64 direct_flows;   /* established pairs with WEIR_FLOW_DIRECT */
+	__u64 direct_until;   /* ticks: half-open ones may exist until then */
+	__u64 expiry_runs;    /* timer callbacks so far */
 	__u64 expiry_checked; /* keys looked at by them */
 	__u64 expiry_deleted;
 	__u64 expiry_longest; /* ns, of one callback */
-	__u64 expiry_last; /* ns of CLOCK_MONOTONIC, start of the latest */
+	__u64 expiry_last;    /* ns of CLOCK_MONOTONIC, start of the latest */
 };
 
 /* ---- weir_stat: service id -> struct weir_stat -------------------------------------------- */
@@ -272,10 +280,10 @@ struct weir_stat {
 /* The identity of a service port; programs of the kernel half never look at it. */
 struct weir_name {
 	char text[WEIR_NAME_MAX]; /* "namespace/name:port name", zero-filled; no ':' if nameless */
-	__be16 port; /* spec.ports[].port */
+	__be16 port;		  /* spec.ports[].port */
 	__u8 proto;
 	__u8 family; /* 4 or 6 */
-	__u8 type; /* enum weir_service_type */
+	__u8 type;   /* enum weir_service_type */
 	__u8 zero[3];
 };
 
@@ -292,51 +300,51 @@ enum weir_service_type {
  * pass_* left the packet to the stack untouched, answer_* replied to it in the
  * network's name, drop_* ended it.
  */
-#define WEIR_COUNTERS(X)                                                                          \
-	X(forward_tc, "translated at tc, on through the stack")                                   \
-	X(forward_tc_sent, "translated and sent by tc")                                           \
-	X(forward_xdp, "translated and sent by XDP")                                              \
-	X(reply_tc, "reply translated back at tc")                                                \
-	X(pass_not_ip, "neither IPv4 nor IPv6")                                                   \
-	X(pass_protocol, "neither TCP nor UDP")                                                   \
-	X(pass_fragment, "fragment")                                                              \
-	X(pass_malformed, "cut short, or a header that contradicts itself")                       \
-	X(pass_headers, "more extension headers or options than the parser follows")              \
-	X(pass_vlan, "more than one VLAN tag")                                                    \
-	X(pass_stranger, "no address of weir's")                                                  \
-	X(pass_no_service, "address of this node, port of no service")                            \
-	X(pass_no_flow, "from a backend, but of no flow")                                         \
-	X(pass_to_tc_local, "XDP: the backend is on this node")                                   \
-	X(pass_to_tc_route, "XDP: no way out that XDP can use")                                   \
-	X(pass_to_tc_neighbour, "XDP: next hop not resolved")                                     \
-	X(pass_to_tc_probe, "XDP: let the stack refresh the next hop")                            \
-	X(pass_to_tc_packet, "XDP: TTL, size or tag needs an answer or an edit by tc")            \
-	X(pass_half_reply, "reply of a half-open flow that answers no handshake")                 \
-	X(answer_unreachable, "no endpoint, or no such port: port unreachable")                   \
-	X(answer_ttl, "TTL or hop limit spent: time exceeded")                                    \
-	X(answer_too_big, "larger than the way out: fragmentation needed, packet too big")        \
-	X(drop_no_local_endpoint, "policy Local, and endpoints only elsewhere")                   \
-	X(drop_no_route, "no route to the backend or client")                                     \
-	X(drop_no_source, "no address of this node on the way out")                               \
-	X(drop_no_port, "no free source port found")                                              \
-	X(drop_half_full, "half-open table refused a record")                                     \
-	X(drop_answer_failed, "an ICMP answer could not be built")                                \
-	X(drop_rewrite_failed, "the packet could not be rewritten")                               \
-	X(drop_table, "a table contradicts another")                                              \
-	X(flow_new, "flow chosen, half open")                                                     \
-	X(flow_established, "flow established")                                                   \
-	X(flow_full, "flow kept half open: the flow table is full")                               \
-	X(flow_expired, "flow collected")                                                         \
-	X(flow_repicked, "another backend for a flow whose backend went away or did not answer")  \
-	X(flow_repaired, "lost half of a half-open flow restored")                                \
-	X(flow_moved, "source port changed: its tuple was taken")                                 \
+#define WEIR_COUNTERS(X)                                                                         \
+	X(forward_tc, "translated at tc, on through the stack")                                  \
+	X(forward_tc_sent, "translated and sent by tc")                                          \
+	X(forward_xdp, "translated and sent by XDP")                                             \
+	X(reply_tc, "reply translated back at tc")                                               \
+	X(pass_not_ip, "neither IPv4 nor IPv6")                                                  \
+	X(pass_protocol, "neither TCP nor UDP")                                                  \
+	X(pass_fragment, "fragment")                                                             \
+	X(pass_malformed, "cut short, or a header that contradicts itself")                      \
+	X(pass_headers, "more extension headers or options than the parser follows")             \
+	X(pass_vlan, "more than one VLAN tag")                                                   \
+	X(pass_stranger, "no address of weir's")                                                 \
+	X(pass_no_service, "address of this node, port of no service")                           \
+	X(pass_no_flow, "from a backend, but of no flow")                                        \
+	X(pass_to_tc_local, "XDP: the backend is on this node")                                  \
+	X(pass_to_tc_route, "XDP: no way out that XDP can use")                                  \
+	X(pass_to_tc_neighbour, "XDP: next hop not resolved")                                    \
+	X(pass_to_tc_probe, "XDP: let the stack refresh the next hop")                           \
+	X(pass_to_tc_packet, "XDP: TTL, size or tag needs an answer or an edit by tc")           \
+	X(pass_half_reply, "reply of a half-open flow that answers no handshake")                \
+	X(answer_unreachable, "no endpoint, or no such port: port unreachable")                  \
+	X(answer_ttl, "TTL or hop limit spent: time exceeded")                                   \
+	X(answer_too_big, "larger than the way out: fragmentation needed, packet too big")       \
+	X(drop_no_local_endpoint, "policy Local, and endpoints only elsewhere")                  \
+	X(drop_no_route, "no route to the backend or client")                                    \
+	X(drop_no_source, "no address of this node on the way out")                              \
+	X(drop_no_port, "no free source port found")                                             \
+	X(drop_half_full, "half-open table refused a record")                                    \
+	X(drop_answer_failed, "an ICMP answer could not be built")                               \
+	X(drop_rewrite_failed, "the packet could not be rewritten")                              \
+	X(drop_table, "a table contradicts another")                                             \
+	X(flow_new, "flow chosen, half open")                                                    \
+	X(flow_established, "flow established")                                                  \
+	X(flow_full, "flow kept half open: the flow table is full")                              \
+	X(flow_expired, "flow collected")                                                        \
+	X(flow_repicked, "another backend for a flow whose backend went away or did not answer") \
+	X(flow_repaired, "lost half of a half-open flow restored")                               \
+	X(flow_moved, "source port changed: its tuple was taken")                                \
 	X(flow_recycled, "record turned into another flow's under the reader: taken as a miss")
 
 enum weir_counter {
 #define WEIR_COUNTER_ENUM(name, text) WEIR_##name,
 	WEIR_COUNTERS(WEIR_COUNTER_ENUM)
 #undef WEIR_COUNTER_ENUM
-	WEIR_COUNTER_MAX,
+		WEIR_COUNTER_MAX,
 };
 
 /* ---- sizes that are not options ------------------------------------------------------------ */
@@ -363,8 +371,8 @@ WEIR_SIZE(weir_flow_key, 40);
 WEIR_SIZE(weir_flow, 128);
 WEIR_SIZE(weir_expiry, 44);
 WEIR_SIZE(weir_device, 40);
-WEIR_SIZE(weir_config, 48);
-WEIR_SIZE(weir_state, 56);
+WEIR_SIZE(weir_config, 56);
+WEIR_SIZE(weir_state, 72);
 WEIR_SIZE(weir_stat, 24);
 WEIR_SIZE(weir_name, 208);
 

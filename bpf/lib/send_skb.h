@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Sending a source-NATed packet from tc. It must not go up the stack, where its
+ * source, an address of this node, would make it a martian; so what the stack
+ * would have done besides is done here.
+ */
+#ifndef WEIR_BPF_SEND_SKB_H
+#define WEIR_BPF_SEND_SKB_H
+
+#include "rewrite_skb.h"
+
+/* What forbids forwarding this packet, before anything is written; or OPENED. */
+static __always_inline enum weir_counter send_check(const struct ctx *ctx, const struct packet *p,
+						    const struct action *act)
+{
+	if (p->ttl <= 1)
+		return WEIR_answer_ttl;
+	/* mtu 0: not known yet. An oversize redirect would vanish without a word. */
+	if (act->mtu && wire_size(ctx, p) > act->mtu)
+		return WEIR_answer_too_big;
+	return OPENED;
+}
+
+/* Swaps the MAC addresses: back out of the device that the frame came in by. */
+static __always_inline long send_back(const struct ctx *ctx)
+{
+	struct ethhdr *eth = cursor_peek(ctx_frame(ctx), 0, sizeof(*eth));
+	__u8 mac[ETH_ALEN];
+
+	if (!eth)
+		return TC_ACT_SHOT;
+	__builtin_memcpy(mac, eth->h_dest, ETH_ALEN);
+	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, mac, ETH_ALEN);
+	return bpf_redirect(ctx_ifindex(ctx), 0);
+}
+
+static __always_inline long send_skb(const struct ctx *ctx, const struct packet *p,
+				     const struct action *act, bool ethernet)
+{
+	if (rewrite_skb(ctx, p, act, true))
+		return TC_ACT_SHOT;
+	if (act->flags & WEIR_FLOW_HAIRPIN)
+		return ethernet ? send_back(ctx) : bpf_redirect(ctx_ifindex(ctx), 0);
+	/* A tag in skb metadata belongs to the device it came from; it would leak onto the next. */
+	if (ctx->hook->vlan_present && bpf_skb_vlan_pop(ctx->hook))
+		return TC_ACT_SHOT;
+	/* The helper takes an Ethernet header off, so there must be one. */
+	if (!ethernet && bpf_skb_change_head(ctx->hook, ETH_HLEN, 0))
+		return TC_ACT_SHOT;
+	return bpf_redirect_neigh(act->ifindex, NULL, 0, 0);
+}
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Reading the small tables: configuration, state, addresses, devices. */
+#ifndef WEIR_BPF_TABLES_H
+#define WEIR_BPF_TABLES_H
+
+#include "maps.h"
+
+static __always_inline const struct weir_config *config(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&weir_config, &zero);
+}
+
+static __always_inline struct weir_state *state(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&weir_state, &zero);
+}
+
+/* The coarse clock: bpf_ktime_get_ns() costs tens of ns, this a few. */
+static __always_inline __u32 now_ticks(void)
+{
+	return bpf_ktime_get_coarse_ns() >> WEIR_TICK_SHIFT;
+}
+
+/* enum weir_address_bit of an address; 0 for a stranger's. */
+static __always_inline __u32 address_bits(const struct weir_addr *addr)
+{
+	const struct weir_address *known = bpf_map_lookup_elem(&weir_address, addr);
+
+	return known ? known->bits : 0;
+}
+
+/* What this node calls itself on a device, in one family. False if it has no name there. */
+static __always_inline bool device_source(__u32 ifindex, bool v4, struct weir_addr *source)
+{
+	const struct weir_device *dev = bpf_map_lookup_elem(&weir_device, &ifindex);
+
+	if (!dev)
+		return false;
+	*source = v4 ? dev->source4 : dev->source6;
+	return source->word[3] || source->word[0];
+}
+
+/* ifindex of the bridge that a device is a port of, or 0. */
+static __always_inline __u32 device_bridge(__u32 ifindex)
+{
+	const struct weir_device *dev = bpf_map_lookup_elem(&weir_device, &ifindex);
+
+	return dev ? dev->bridge : 0;
+}
+
+#endif

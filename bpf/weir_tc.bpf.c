@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The complete datapath: every behaviour exists here. One program for each
+ * place: uplink or pod, in or out, with or without an Ethernet header.
+ */
+#include "lib/weir_bpf.h"
+
+#include "lib/ctx_skb.h"
+#include "lib/icmp.h"
+
+/* Not TC_ACT_OK: the programs behind us, the CNI's among them, have a say too. */
+#define ON TC_ACT_UNSPEC
+
+static __always_inline int drop(enum weir_counter why)
+{
+	count(why);
+	return TC_ACT_SHOT;
+}
+
+static __always_inline int answer(const struct ctx *ctx, struct steering *st, bool ethernet)
+{
+	int verdict = icmp_answer(ctx->hook, st, ethernet);
+
+	if (verdict == TC_ACT_SHOT)
+		return drop(WEIR_drop_answer_failed);
+	count(st->why);
+	return verdict;
+}
+
+/* Where the backend is on the client's own bridge, the frame must stay bridged. */
+static __always_inline bool keep_bridged(const struct ctx *ctx, const struct action *act)
+{
+	struct ethhdr *eth = cursor_peek(ctx_frame(ctx), 0, sizeof(*eth));
+
+	if (!eth)
+		return false;
+	__builtin_memcpy(eth->h_dest, act->dmac, sizeof(act->dmac));
+	return true;
+}
+
+static __always_inline int translate(const struct ctx *ctx, const struct steering *st,
+				     struct weir_flow *record, enum edge edge, bool egress)
+{
+	const struct action *act = &st->action;
+
+	if (record)
+		flow_account(record, st->packet.l3_len);
+	if (!egress && edge == EDGE_POD && mac_known(act->dmac) && !keep_bridged(ctx, act))
+		return drop(WEIR_drop_rewrite_failed);
+	if (rewrite_skb(ctx, &st->packet, act, false))
+		return drop(WEIR_drop_rewrite_failed);
+	count(egress ? WEIR_reply_tc : WEIR_forward_tc);
+	return ON;
+}
+
+static __always_inline int send(const struct ctx *ctx, struct steering *st,
+				struct weir_flow *record, bool ethernet)
+{
+	enum weir_counter why = send_check(ctx, &st->packet, &st->action);
+	long verdict;
+
+	if (why != OPENED) {
+		st->why = why;
+		return answer(ctx, st, ethernet);
+	}
+	if (record)
+		flow_account(record, st->packet.l3_len);
+	verdict = send_skb(ctx, &st->packet, &st->action, ethernet);
+	if (verdict == TC_ACT_SHOT)
+		return drop(WEIR_drop_rewrite_failed);
+	count(WEIR_forward_tc_sent);
+	return verdict;
+}
+
+static __always_inline int ingress(struct __sk_buff *skb, enum edge edge, bool ethernet)
+{
+	struct ctx ctx = { .hook = skb };
+	struct steering st = {};
+	struct weir_flow *record = NULL;
+
+	switch (steer_ingress(&ctx, &st, &record, edge, ethernet ? 0 : skb->protocol)) {
+	case VERDICT_PASS:
+		count(st.why);
+		return ON;
+	case VERDICT_TRANSLATE:
+		return translate(&ctx, &st, record, edge, false);
+	case VERDICT_SEND:
+		return send(&ctx, &st, record, ethernet);
+	case VERDICT_ANSWER:
+		return answer(&ctx, &st, ethernet);
+	case VERDICT_DROP:
+		return drop(st.why);
+	}
+	return TC_ACT_SHOT;
+}
+
+static __always_inline int egress(struct __sk_buff *skb, enum edge edge, bool ethernet)
+{
+	struct ctx ctx = { .hook = skb };
+	struct steering st = {};
+	struct weir_flow *record = NULL;
+
+	switch (steer_egress(&ctx, &st, &record, edge, ethernet ? 0 : skb->protocol)) {
+	case VERDICT_TRANSLATE:
+		return translate(&ctx, &st, record, edge, true);
+	case VERDICT_DROP:
+		return drop(st.why);
+	case VERDICT_PASS:
+	case VERDICT_SEND: /* never at egress: steer_hit() */
+	case VERDICT_ANSWER:
+		count(st.why);
+		return ON;
+	}
+	return TC_ACT_SHOT;
+}
+
+SEC("tc")
+int weir_up_in(struct __sk_buff *skb)
+{
+	return ingress(skb, EDGE_UPLINK, true);
+}
+
+SEC("tc")
+int weir_up_out(struct __sk_buff *skb)
+{
+	return egress(skb, EDGE_UPLINK, true);
+}
+
+/* Raw layer-3 devices: wg0, tunl0. */
+SEC("tc")
+int weir_l3_in(struct __sk_buff *skb)
+{
+	return ingress(skb, EDGE_UPLINK, false);
+}
+
+SEC("tc")
+int weir_l3_out(struct __sk_buff *skb)
+{
+	return egress(skb, EDGE_UPLINK, false);
+}
+
+SEC("tc")
+int weir_pod_in(struct __sk_buff *skb)
+{
+	return ingress(skb, EDGE_POD, true);
+}
+
+SEC("tc")
+int weir_pod_out(struct __sk_buff *skb)
+{
+	return egress(skb, EDGE_POD, true);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
