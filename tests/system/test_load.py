@@ -30,7 +30,11 @@ class WebCase(base.ClusterCase):
 
 class UnderLoad(WebCase):
     def setUp(self):
-        self.publish_web("pod1b", "pod2b")
+        self.settle("pod1b", "pod2b")
+
+    def settle(self, *pods):
+        self.publish_web(*pods)
+        self.cluster.wait_endpoints("default/web", *pods)
 
     def targets(self, place, *protocols):
         frontends = [WEB.cluster_ip] if place != "client" else [
@@ -110,7 +114,7 @@ class UnderLoad(WebCase):
         self.assertTrue(all(stream["pods"][-1] != "pod1b" for stream in report["udp"]["streams"]))
 
     def remove_the_added(self, added):
-        self.publish_web("pod1b", "pod2b")
+        self.settle("pod1b", "pod2b")
         self.start()
         self.cluster.remove_pod(added)
         time.sleep(0.5)
@@ -119,7 +123,7 @@ class UnderLoad(WebCase):
 
     def test_backends_that_flap(self):
         self.start()
-        for _ in range(20):
+        for _ in range(15):
             for pods in (("pod1b",), ("pod2b",), ("pod1b", "pod2b")):
                 self.publish_web(*pods)
                 time.sleep(0.02)

@@ -87,6 +87,11 @@ class Agent:
                 found.setdefault(key, (frontend["address"], frontend["port"]))
         return found
 
+    def endpoints(self, service):
+        """Addresses in the list that a cluster IP uses, of all ports and both families together."""
+        return {endpoint["address"] for port in self.query("service", "show", service)
+                for endpoint in port["endpoints"] if endpoint["in_cluster_list"]}
+
     def log(self):
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 

@@ -122,6 +122,9 @@ def pull(opened, size):
         return server.receive(stream, size)
 
 
+ATTEMPTS = 200  # open at once
+
+
 def first_answer(address, port, timeout=5.0, tick=0.002):
     """
     Opens a connection every tick until one is answered; when that was (CLOCK_MONOTONIC, the same
@@ -131,21 +134,30 @@ def first_answer(address, port, timeout=5.0, tick=0.002):
     try:
         while time.monotonic() < end:
             pending.append(attempt(address, port))
-            _, writable, _ = select.select([], pending, [], tick)
-            for opened in writable:
-                if opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
-                    at = time.monotonic()
-                    opened.setblocking(True)
-                    opened.settimeout(2)
-                    return exchange(opened, "tcp") | {"error": None, "at": at}
-                pending.remove(opened)
-                opened.close()
+            if len(pending) > ATTEMPTS:
+                pending.pop(0).close()
+            opened = first_connected(pending, tick)
+            if opened:
+                at = time.monotonic()
+                opened.settimeout(2)
+                return exchange(opened, "tcp") | {"error": None, "at": at}
         return {"error": "timeout", "pod": None, "at": None}
     except OSError as error:
         return {"error": reason(error), "pod": None, "at": None}
     finally:
         for opened in pending:
             opened.close()
+
+
+def first_connected(pending, tick):
+    """One that got through, if any does within a tick; refused ones are closed and forgotten."""
+    _, done, _ = select.select([], pending, [], tick)
+    for opened in done:
+        if opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+            return opened
+        pending.remove(opened)
+        opened.close()
+    return None
 
 
 def attempt(address, port):

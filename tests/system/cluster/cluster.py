@@ -97,6 +97,14 @@ class Cluster:
         shell.run("ip", "netns", "del", self.ns(pod.name))
         del self.pods[pod.name]
 
+    def wait_endpoints(self, service, *pods, timeout=agent.START_TIMEOUT):
+        """Until both nodes balance this service over these pods and no other."""
+        wanted = {address for name in pods
+                  for address in map(self.pods[name].address, plan.FAMILIES)}
+        for each in self.agents.values():
+            each.wait_until(lambda: each.endpoints(service) == wanted,
+                            f"endpoints {pods} of {service}", timeout)
+
     def add_worker(self, part):
         self.workers[part] = rpc.Worker(self.ns(part))
         return self.workers[part]

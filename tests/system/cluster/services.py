@@ -27,11 +27,11 @@ class Offer:
     def selector(self):
         return {"app": self.name}
 
-    def manifest(self, **spec):
+    def manifest(self, selector=None, **spec):
         ports = [(proto.lower(), proto, PORT, cluster.SERVER_PORT, self.node_port)
                  for proto in ("TCP", "UDP")]
         service = manifests.service(
-            self.name, self.selector, ports, **{
+            self.name, selector or self.selector, ports, **{
                 "type": "LoadBalancer",
                 "clusterIPs": list(address_in(plan.SERVICE_CIDR, self.number).values()),
                 "externalIPs": list(address_in(plan.EXTERNAL_CIDR, self.number).values())} | spec)
