@@ -15,9 +15,9 @@
 namespace weir::manifests {
 
 struct Options {
-  std::vector<std::string> paths;  // files or directories (*.yaml, *.yml, *.json; not recursive)
-  std::vector<Cidr> service_cidrs;         // at most one of each family
-  std::vector<Cidr> load_balancer_pools;   // at most one of each family
+  std::vector<std::string> paths;   // files or directories (*.yaml, *.yml, *.json; not recursive)
+  std::vector<Cidr> service_cidrs;  // at most one of each family
+  std::vector<Cidr> load_balancer_pools;  // at most one of each family
   std::uint16_t node_port_first = 30'000;
   std::uint16_t node_port_last = 32'767;
 };

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "source/manifests/assemble.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <optional>
+
+#include "source/manifests/endpoints.hpp"
+
+namespace weir::manifests {
+namespace {
+
+std::string where(const Place& place) {
+  return fmt::format("{}, document {}, line {}", printable(place.file), place.document, place.line);
+}
+
+Line warning(Place place, unsigned line, std::string_view text) {
+  place.line = line;
+  return {log::Level::warning, placed(place, text)};
+}
+
+const ServiceManifest& manifest_of(const Object& object) {
+  return std::get<ServiceManifest>(object.body);
+}
+
+// What only one service can have. Unserved ones have nothing.
+class Claims {
+ public:
+  // Takes all, or says what another service has already and takes nothing.
+  std::vector<Line> claim(const Object& object) {
+    std::vector<Line> conflicts;
+    const ServiceManifest& manifest = manifest_of(object);
+    if (manifest.unserved) return conflicts;
+    const auto& ips = manifest.service.cluster_ips;
+    for (std::size_t i = 0; i < ips.size(); ++i)
+      if (const Object* owner = other(addresses_, ips[i], object))
+        conflicts.push_back(warning(
+            object.place, manifest.cluster_ip_lines[i],
+            fmt::format("spec.clusterIP: expected an address of its own, got {}, which Service {} "
+                        "has ({})",
+                        ips[i].to_string(), owner->key.to_string(), where(owner->place))));
+    for (std::size_t i = 0; i < manifest.ports.size(); ++i) {
+      const auto& [port, target, name, line] = manifest.ports[i];
+      if (port.node_port == 0) continue;
+      if (const Object* owner = other(node_ports_, {port.protocol, port.node_port}, object))
+        conflicts.push_back(warning(
+            object.place, line,
+            fmt::format("spec.ports[{}].nodePort: expected a {} node port of its own, got {}, "
+                        "which Service {} has ({})",
+                        i, to_string(port.protocol), port.node_port, owner->key.to_string(),
+                        where(owner->place))));
+    }
+    if (conflicts.empty()) take(object, manifest);
+    return conflicts;
+  }
+
+ private:
+  template <class K>
+  static const Object* other(const std::map<K, const Object*>& claims, const K& key,
+                             const Object& self) {
+    const auto found = claims.find(key);
+    return found == claims.end() || found->second->key == self.key ? nullptr : found->second;
+  }
+
+  void take(const Object& object, const ServiceManifest& manifest) {
+    for (const auto& ip : manifest.service.cluster_ips) addresses_.emplace(ip, &object);
+    for (const auto& port : manifest.ports)
+      if (port.port.node_port != 0)
+        node_ports_.emplace(std::pair{port.port.protocol, port.port.node_port}, &object);
+  }
+
+  std::map<Address, const Object*> addresses_;
+  std::map<std::pair<Protocol, std::uint16_t>, const Object*> node_ports_;
+};
+
+class Assembler {
+ public:
+  Assembler(const std::set<ObjectId>& broken, const Services& in_force, const Options& options)
+      : broken_{broken}, before_{in_force}, options_{options} {}
+
+  Assembly run(const std::vector<ObjectPtr>& objects) {
+    for (const auto& object : objects) admit(object);
+    complete();
+    add_slices();
+    add_endpoints();
+    return std::move(result_);
+  }
+
+ private:
+  void admit(const ObjectPtr& object) {
+    const auto [at, added] = objects_.emplace(id_of(*object), object);
+    if (!added) {
+      const std::string name = object->key.ns.empty() ? object->key.name : object->key.to_string();
+      result_.lines.push_back(
+          warning(object->place, object->name_line,
+                  fmt::format("metadata.name: expected a {} that is not there already, got \"{}\", "
+                              "which is in {}",
+                              to_string(object->kind()), name, where(at->second->place))));
+      return;
+    }
+    if (const auto* node = std::get_if<Node>(&object->body))
+      result_.state.nodes.emplace(node->name, *node);
+    if (object->kind() == Kind::service) admit_service(object);
+  }
+
+  void admit_service(const ObjectPtr& object) {
+    auto conflicts = claims_.claim(*object);
+    if (conflicts.empty()) {
+      result_.in_force.emplace(object->key, object);
+      return;
+    }
+    std::move(conflicts.begin(), conflicts.end(), std::back_inserter(result_.lines));
+    const auto last = before_.find(object->key);
+    if (last != before_.end() && claims_.claim(*last->second).empty())
+      result_.in_force.emplace(*last);
+  }
+
+  // A service that cannot be completed goes back to its last version, and out if that is no
+  // better: at most two rounds more.
+  void complete() {
+    std::set<ObjectKey> second_try;
+    while (true) {
+      Allocation allocation = allocate(result_.in_force, options_);
+      for (const auto& [key, line] : allocation.failures) {
+        const auto last = before_.find(key);
+        const auto now = result_.in_force.find(key);
+        const bool first = second_try.insert(key).second;
+        if (first) result_.lines.push_back(line);
+        if (first && last != before_.end() && last->second != now->second &&
+            claims_.claim(*last->second).empty())
+          now->second = last->second;
+        else
+          result_.in_force.erase(now);
+      }
+      if (!allocation.failures.empty()) continue;
+      std::move(allocation.lines.begin(), allocation.lines.end(),
+                std::back_inserter(result_.lines));
+      result_.state.services = std::move(allocation.services);
+      return;
+    }
+  }
+
+  void add_slices() {
+    for (const auto& [id, object] : objects_) {
+      const auto* manifest = std::get_if<SliceManifest>(&object->body);
+      if (manifest == nullptr || manifest->unserved) continue;
+      result_.state.slices.emplace(object->key, manifest->slice);
+      const ObjectId service{Kind::service, {object->key.ns, manifest->slice.service}};
+      // Of a broken Service, enough is said already.
+      if (objects_.contains(service) || broken_.contains(service)) continue;
+      result_.lines.push_back(warning(
+          object->place, object->name_line,
+          fmt::format("metadata.labels: expected kubernetes.io/service-name to name a Service that "
+                      "is there, got \"{}\"; the EndpointSlice waits for it",
+                      printable(service.key.to_string()))));
+    }
+  }
+
+  void add_endpoints() {
+    PodIndex pods;
+    for (const auto& [id, object] : objects_)
+      if (object->kind() == Kind::pod) pods.add(*object);
+    for (const auto& [key, service] : result_.state.services) {
+      const ServiceManifest& manifest = manifest_of(*result_.in_force.at(key));
+      if (manifest.selector.empty()) continue;
+      std::vector<Family> families;
+      for (const auto& ip : service.cluster_ips) families.push_back(ip.family());
+      for (auto& slice : make_slices(manifest, families, pods)) {
+        ObjectKey slice_key = slice.key;
+        result_.state.slices.emplace(std::move(slice_key), std::move(slice));
+      }
+    }
+  }
+
+  const std::set<ObjectId>& broken_;
+  const Services& before_;
+  const Options& options_;
+  Claims claims_;
+  std::map<ObjectId, ObjectPtr> objects_;
+  Assembly result_;
+};
+
+}  // namespace
+
+Assembly assemble(const std::vector<ObjectPtr>& objects, const std::set<ObjectId>& broken,
+                  const Services& in_force, const Options& options) {
+  return Assembler{broken, in_force, options}.run(objects);
+}
+
+}  // namespace weir::manifests

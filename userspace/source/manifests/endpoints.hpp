@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a cluster's EndpointSlice controller does: from Services and Pods to EndpointSlices.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "source/manifests/object.hpp"
+
+namespace weir::manifests {
+
+// Pods by namespace and label. The objects must outlive it.
+class PodIndex {
+ public:
+  // In the order in which endpoints are to appear.
+  void add(const Object& pod);
+  [[nodiscard]] std::vector<const Object*> matching(const std::string& ns,
+                                                    const Labels& selector) const;
+
+ private:
+  std::unordered_map<std::string, std::vector<const Object*>> by_label_;
+};
+
+// One slice for each family of `families` and each set of numbers that the ports resolve to.
+// Their names have a ':', which no object of the manifests can have.
+std::vector<EndpointSlice> make_slices(const ServiceManifest& manifest,
+                                       const std::vector<Family>& families, const PodIndex& pods);
+
+}  // namespace weir::manifests

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// One reader a kind: a field tree in, an object out, problems into the tree's report.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "source/manifests/field.hpp"
+#include "source/manifests/manifests.hpp"
+#include "source/manifests/object.hpp"
+
+namespace weir::manifests {
+
+inline constexpr std::array<Choice<Protocol>, 3> kProtocols{
+    {{"TCP", Protocol::tcp}, {"UDP", Protocol::udp}, {"SCTP", Protocol::sctp}}};
+
+ServiceManifest read_service(const Field& root, const Options& options);
+SliceManifest read_slice(const Field& root);
+PodManifest read_pod(const Field& root);
+Node read_node(const Field& root);
+
+// A labelled object is for another proxy: SEMANTICS of `service.kubernetes.io/service-proxy-name`.
+bool is_for_another_proxy(const Labels& labels);
+// DNS-1123: of letters, digits, '-', and '.' where `dots`.
+bool is_dns_name(std::string_view text, std::size_t longest, bool dots);
+// Reports if the present text is no DNS label of at most 63 characters. Empty is allowed.
+std::string read_port_name(const Field& field);
+
+// What became of one object of a document.
+struct Outcome {
+  ObjectPtr object;          // good, or null
+  std::optional<Kind> kind;  // as far as the broken one could be identified
+  std::optional<ObjectKey> key;
+  std::vector<Problem> problems;  // why it is broken
+  std::string skipped;            // or: it is of a kind that weir does not read
+  unsigned line = 0;
+};
+
+// Every object of a document: one, or those of a List.
+void read_document(const Value& root, const Place& place, const Options& options,
+                   const std::function<void(Outcome)>& sink);
+
+}  // namespace weir::manifests

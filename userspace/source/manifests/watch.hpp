@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Directories watched by inotify: which files are to be read, and which are just being written.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+
+struct inotify_event;
+
+namespace weir::manifests {
+
+class Watch {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Long enough for an editor that moves a file away before it writes it anew, and for one that
+  // creates a file before it writes; short enough for a change to take effect within 100 ms.
+  static constexpr std::chrono::milliseconds kSettle{30};
+  // A writer that was seen to write is waited for until it closes the file, or is silent so long.
+  static constexpr std::chrono::milliseconds kPatience{2'000};
+
+  static Result<std::unique_ptr<Watch>> make();
+
+  // Readable when something happened or the time given to wake_at() has come.
+  [[nodiscard]] int fd() const { return epoll_.get(); }
+
+  // Watches these and no others. A directory that is not there, or not ours to read, is skipped;
+  // a later call tries it again. The first failure of another kind is returned.
+  Result<> watch(const std::set<std::string>& directories);
+
+  // Takes in what happened so far.
+  Result<> drain();
+
+  // True if the file was written, renamed or otherwise completed since the last done().
+  [[nodiscard]] bool completed(const std::string& path) const;
+  // True while the file at this path is incomplete.
+  [[nodiscard]] bool being_written(const std::string& path, Clock::time_point now) const;
+  void done();
+
+  // When the first file that is_being_written() no longer is, without an event.
+  [[nodiscard]] std::optional<Clock::time_point> first_deadline() const;
+  void wake_at(std::optional<Clock::time_point> time);
+
+ private:
+  Watch() = default;
+  void take(const inotify_event& event, std::string_view name, Clock::time_point now);
+
+  UniqueFd epoll_;
+  UniqueFd inotify_;
+  UniqueFd timer_;
+  std::map<std::string, int> descriptors_;
+  std::map<int, std::set<std::string>> directories_;  // one may have several paths
+  std::set<std::string> completed_;
+  bool overflown_ = false;
+  std::map<std::string, Clock::time_point> writing_;  // until when
+};
+
+}  // namespace weir::manifests
