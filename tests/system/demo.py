@@ -11,7 +11,7 @@ import sys
 import textwrap
 import time
 
-from cluster import client, cluster, names, plan, services, shell
+from cluster import client, cluster, names, plan, services
 
 PREFIX = "weird"
 EXAMPLES = pathlib.Path(__file__).parents[1] / "data/manifests"
@@ -95,7 +95,7 @@ class Demo:
             self.page.say(f"     {pod} on {self.running.pods[pod].node.name} answered {count:2} times; "
                           f"it saw the client as {peer}")
         self.page.claim(not failed, f"every request was answered{': ' + failed[0] if failed else ''}")
-        self.page.claim({pod for pod, _ in counts} == set(pods), f"by {' and '.join(pods)}")
+        self.page.claim({pod for pod, _ in counts} == set(pods), f"by {' and '.join(pods)}, and by nobody else")
         if sources:
             self.page.claim(all(peer == sources[pod] for pod, peer in counts),
                             "and each saw the address that it should: "
@@ -239,8 +239,7 @@ class Demo:
             agent.stop()
             agent.weir("cleanup")
             self.page.say(f"   $ weir cleanup        # on {agent.node.name}")
-            listed = shell.run(*shell.inside(agent.namespace), "bpftool", "net", "show")
-            self.page.claim(" id " not in listed, "no program on any device of the node")
+            self.page.claim(not agent.programs(), "no program on any device of the node")
             self.page.claim(not os.path.exists(agent.pin_path), f"nothing pinned at {agent.pin_path}")
         address, port = plan.NODES[0].address(4), 32000
         answers = self.ask("client", address, port, times=2, timeout=1.0)

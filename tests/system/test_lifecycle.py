@@ -89,18 +89,13 @@ class Restart(Case):
 
 
 class Cleanup(Case):
-    def programs(self):
-        """Every program on a device of node1, as the kernel lists them."""
-        listed = shell.run(*shell.inside(self.cluster.ns("node1")), "bpftool", "net", "show")
-        return [line for line in listed.splitlines() if re.search(r"\bid\b|\bprog_id\b", line)]
-
     def test_cleanup_removes_every_trace(self):
         namespace = shell.inside(self.cluster.ns("node1"))
-        self.assertTrue(self.programs())
+        self.assertTrue(self.agent.programs())
         self.agent.stop()
         self.agent.weir("cleanup")
         self.assertFalse(os.path.exists(self.agent.pin_path))
-        self.assertEqual(self.programs(), [])
+        self.assertEqual(self.agent.programs(), [])
         self.assertNotIn("clsact", shell.run(*namespace, "tc", "qdisc", "show"))
         self.assertNotIn("xdp", shell.run(*namespace, "ip", "link", "show"))
         self.assertFalse(self.works())

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -91,6 +92,11 @@ class Agent:
         """Addresses in the list that a cluster IP uses, of all ports and both families together."""
         return {endpoint["address"] for port in self.query("service", "show", service)
                 for endpoint in port["endpoints"] if endpoint["in_cluster_list"]}
+
+    def programs(self):
+        """The lines in which the kernel lists BPF programs on devices of the node, whoever put them."""
+        listed = shell.run(*shell.inside(self.namespace), "bpftool", "net", "show")
+        return [line for line in listed.splitlines() if re.search(r"\b(prog_)?id \d+", line)]
 
     def log(self):
         return self.log_path.read_text(encoding="utf-8", errors="replace")
