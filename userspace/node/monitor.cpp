@@ -98,11 +98,16 @@ bool take_link(const nlmsghdr& message, NodeNetwork& next) {
   return went_down;
 }
 
-void take_link_gone(const nlmsghdr& message, NodeNetwork& next) {
-  const auto device = read_link(message);
-  if (!device) return;
-  next.devices.erase(device->ifindex);
-  std::erase_if(next.routes, [&](const Route& route) { return route.ifindex == device->ifindex; });
+// True if links have to be read again: a device that moves to another namespace changes what its
+// peer says of it, and the peer is not reported.
+bool take_link_gone(const nlmsghdr& message, NodeNetwork& next) {
+  const auto gone = read_link(message);
+  if (!gone) return false;
+  next.devices.erase(gone->ifindex);
+  std::erase_if(next.routes, [&](const Route& route) { return route.ifindex == gone->ifindex; });
+  return std::ranges::any_of(next.devices, [&](const auto& item) {
+    return item.second.link == gone->ifindex && !item.second.link_elsewhere;
+  });
 }
 
 // Whether reduced routes may differ after this report.
