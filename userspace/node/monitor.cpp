@@ -87,7 +87,7 @@ bool has_routes(const NodeNetwork& network, std::uint32_t ifindex) {
 }
 
 // True if routes have to be read again: those through a device that is switched off go unreported.
-bool take_link(const nlmsghdr& message, NodeNetwork& next) {
+[[nodiscard]] bool take_link(const nlmsghdr& message, NodeNetwork& next) {
   auto device = read_link(message);
   if (!device) return false;
   const auto ifindex = device->ifindex;
@@ -100,7 +100,7 @@ bool take_link(const nlmsghdr& message, NodeNetwork& next) {
 
 // True if links have to be read again: a device that moves to another namespace changes what its
 // peer says of it, and the peer is not reported.
-bool take_link_gone(const nlmsghdr& message, NodeNetwork& next) {
+[[nodiscard]] bool take_link_gone(const nlmsghdr& message, NodeNetwork& next) {
   const auto gone = read_link(message);
   if (!gone) return false;
   next.devices.erase(gone->ifindex);
@@ -166,7 +166,7 @@ void Monitor::take(const nlmsghdr& message, NodeNetwork& next) {
       if (take_link(message, next)) stale_.routes = true;
       break;
     case RTM_DELLINK:
-      take_link_gone(message, next);
+      if (take_link_gone(message, next)) stale_.links = true;
       break;
     case RTM_NEWADDR:
       stale_.addresses = true;
