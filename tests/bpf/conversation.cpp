@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bpf/conversation.hpp"
+
+#include <netinet/in.h>
+
+#include "support/catch.hpp"
+
+namespace weir::test {
+
+const std::vector<Path> kTranslatedPaths{
+    {"uplink to a pod here", Hook::kUpIn, Hook::kUpOut, Device::kUp0, Device::kUp0, &World::client,
+     &World::pod0, true, false},
+    {"raw uplink to a pod here", Hook::kRawIn, Hook::kRawOut, Device::kUp0, Device::kUp0,
+     &World::client, &World::raw_pod, true, false},
+    {"pod to a pod here", Hook::kPodIn, Hook::kPodOut, Device::kPod0, Device::kPod0, &World::pod0,
+     &World::pod1, true, false},
+    {"pod to a pod elsewhere", Hook::kPodIn, Hook::kPodOut, Device::kPod0, Device::kPod0,
+     &World::pod0, &World::remote, false, false},
+};
+
+const std::vector<Path> kSentPaths{
+    {"uplink and back by tc", Hook::kUpIn, Hook::kUpIn, Device::kUp0, Device::kUp0, &World::client,
+     &World::remote, false, true},
+    {"uplink to uplink by tc", Hook::kUpIn, Hook::kUpIn, Device::kUp0, Device::kUp1, &World::client,
+     &World::far, false, true},
+    {"uplink and back by XDP", Hook::kXdp, Hook::kXdp, Device::kUp0, Device::kUp0, &World::client,
+     &World::remote, false, true},
+    {"uplink to uplink by XDP", Hook::kXdp, Hook::kXdp, Device::kUp0, Device::kUp1, &World::client,
+     &World::far, false, true},
+};
+
+void check_bytes(const Ran& got, Verdict verdict, const Frame& out) {
+  INFO(difference(got.out, out));
+  CHECK(got.verdict == verdict);
+  CHECK(got.out == out);
+}
+
+void check(const Ran& got, Verdict verdict, const Frame& out, const Names& counted) {
+  check_bytes(got, verdict, out);
+  CHECK(got.counted == counted);
+}
+
+Conversation::Conversation(Datapath& dp, const World& world, const Path& path, std::uint8_t proto)
+    : dp_{dp},
+      path_{path},
+      proto_{proto},
+      client_{world.*path.client, 40000},
+      frontend_{world.cluster_ip, kPort},
+      backend_{world.*path.backend, 8080},
+      source_{client_},
+      service_{.proto = proto,
+               .frontends = {{frontend_, WEIR_FRONTEND_CLUSTER_IP}},
+               .backends = {{backend_, path.local}},
+               .policies = 0},
+      served_{dp.serve(service_)} {
+  if (path.sent) source_ = {path.reply_device == Device::kUp1 ? world.node1 : world.node, 0};
+  dp.allow_xdp_to(Device::kUp0);
+  dp.allow_xdp_to(Device::kUp1);
+}
+
+Packet Conversation::packet(const Endpoint& from, const Endpoint& to) const {
+  const auto packet = proto_ == IPPROTO_TCP ? Packet::tcp(from, to) : Packet::udp(from, to);
+  // A test run takes 14 bytes for an Ethernet header and wants an IP header behind them.
+  return path_.raw() ? packet.raw().payload("a longer query") : packet;
+}
+
+Packet Conversation::opening() const {
+  const auto request = data();
+  return proto_ == IPPROTO_TCP ? request.flags(kSyn).seq(5000).ack(0).payload("") : request;
+}
+
+Packet Conversation::data() const {
+  const auto request = packet(client_, frontend_).seq(5001).ack(9001);
+  return path_.device == Device::kUp0 ? request.macs(kRouterMac, kUp0Mac)
+                                      : request.macs(kPodMac, kPodHostMac);
+}
+
+Packet Conversation::forwarded(const Packet& request) const {
+  const auto there = request.from(source_).to(backend_);
+  if (!path_.sent) return there;
+  if (!path_.xdp()) return there.ttl(63);
+  return path_.reply_device == Device::kUp0 ? there.ttl(63).macs(kUp0Mac, kNode2Mac)
+                                            : there.ttl(63).macs(kUp1Mac, kNode3Mac);
+}
+
+Packet Conversation::answer() const {
+  const auto reply = more();
+  return proto_ == IPPROTO_TCP ? reply.flags(kSyn | kAck).seq(9000).payload("") : reply;
+}
+
+Packet Conversation::more() const {
+  const auto reply = packet(backend_, source_).seq(9001).ack(5001);
+  if (!path_.sent)
+    return path_.device == Device::kUp0 ? reply.macs(kUp0Mac, kRouterMac)
+                                        : reply.macs(kPodHostMac, kPodMac);
+  return path_.reply_device == Device::kUp0 ? reply.macs(kNode2Mac, kUp0Mac)
+                                            : reply.macs(kNode3Mac, kUp1Mac);
+}
+
+Packet Conversation::translated_back(const Packet& reply) const {
+  const auto there = reply.from(frontend_).to(client_);
+  if (!path_.sent) return there;
+  return path_.xdp() ? there.ttl(63).macs(kUp0Mac, kRouterMac) : there.ttl(63);
+}
+
+Ran Conversation::forward(const Packet& request) {
+  auto ran = dp_.run(path_.forward, path_.device, request.frame());
+  const auto parsed = parse(ran.out);
+  if (parsed && parsed->saddr == source_.ip) source_.port = parsed->sport;
+  return ran;
+}
+
+Ran Conversation::reply(const Packet& reply) {
+  return dp_.run(path_.reply, path_.reply_device, reply.frame());
+}
+
+void Conversation::establish() {
+  const auto first = forward(opening());
+  check_bytes(first, went(), forwarded(opening()).frame());
+  check_bytes(reply(answer()), came(), translated_back(answer()).frame());
+  if (proto_ == IPPROTO_TCP) {
+    const auto ack = data().payload("");
+    check_bytes(forward(ack), went(), forwarded(ack).frame());
+  }
+  REQUIRE(dp_.flow(FlowTable::kEstablished, forward_key()));
+}
+
+weir_flow_key Conversation::forward_key() const {
+  return to_key(proto_, client_, frontend_);
+}
+weir_flow_key Conversation::reply_key() const {
+  return to_key(proto_, backend_, source_);
+}
+
+FlowTable Conversation::half_table() const {
+  return proto_ == IPPROTO_TCP ? FlowTable::kHalfTcp : FlowTable::kHalfUdp;
+}
+
+Verdict Conversation::went() const {
+  if (!path_.sent) return Verdict::kNext;
+  return path_.xdp() && path_.reply_device == path_.device ? Verdict::kTransmit
+                                                           : Verdict::kRedirect;
+}
+
+Verdict Conversation::came() const {
+  return went();
+}
+
+}  // namespace weir::test

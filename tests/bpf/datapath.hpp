@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <netinet/in.h>
+
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/abi.hpp"
+#include "bpf/topology.hpp"
+#include "support/frame.hpp"
+#include "support/packet.hpp"
+
+namespace weir::test {
+
+enum class Hook : std::uint8_t { kXdp, kUpIn, kUpOut, kRawIn, kRawOut, kPodIn, kPodOut };
+enum class Verdict : std::uint8_t { kNext, kDrop, kTransmit, kRedirect, kOther };
+using Names = std::vector<std::string>;  // of counters, in the order of the ABI
+
+std::ostream& operator<<(std::ostream& out, Hook hook);
+std::ostream& operator<<(std::ostream& out, Verdict verdict);
+
+struct Ran {
+  Verdict verdict{Verdict::kOther};
+  Frame out;
+  Names counted;  // one entry for each time
+};
+
+struct Backend {
+  Endpoint at;
+  bool local{};  // on this node
+};
+
+struct Frontend {
+  Endpoint at;  // of a node port, only the port counts
+  weir_frontend kind{WEIR_FRONTEND_CLUSTER_IP};
+};
+
+// One service port of one family, as a cluster has it; its local list follows.
+struct Service {
+  std::uint8_t proto{IPPROTO_TCP};
+  std::vector<Frontend> frontends;
+  std::vector<Backend> backends;
+  std::uint32_t policies{};  // WEIR_VERSION_INTERNAL_LOCAL, WEIR_VERSION_EXTERNAL_LOCAL
+};
+
+struct Served {
+  std::uint32_t id{};
+  std::vector<std::uint32_t> backends;  // indices, in the service's order
+};
+
+enum class FlowTable : std::uint8_t { kEstablished, kHalfTcp, kHalfUdp };
+
+weir_addr to_addr(const std::string& ip);
+weir_flow_key to_key(std::uint8_t proto, const Endpoint& from, const Endpoint& to);
+
+// The kernel half with tables that this writes itself, sharing nothing with the agent. The
+// programs are loaded once a process; each Datapath starts with empty tables.
+class Datapath {
+ public:
+  Datapath();
+
+  Served serve(const Service& service);
+  void publish(const Served& served, const Service& service, std::uint32_t version);
+  void unpublish(const Served& served);  // its current version becomes none
+  void set_state(std::uint32_t backend, weir_backend_state state);
+  void bump_epoch();
+  void configure(const std::function<void(weir_config&)>& change);
+  void set_address(const std::string& ip, std::uint32_t bits);  // 0: forget it
+  void set_device(Device device, const weir_device& value);
+  void allow_xdp_to(Device device);
+
+  Ran run(Hook hook, Device device, const Frame& in, std::uint32_t gso_size = 0);
+  // Verdict and bytes alone, for sweeps.
+  Ran run_uncounted(Hook hook, Device device, const Frame& in, std::uint32_t gso_size = 0);
+  // As run_uncounted, with CHECKSUM_COMPLETE; nullopt where the kernel can't (before 6.16).
+  // Fails the test if the program left the sum wrong.
+  std::optional<Ran> run_complete(Hook hook, Device device, const Frame& in);
+
+  [[nodiscard]] std::optional<weir_flow> flow(FlowTable table, const weir_flow_key& key) const;
+  void set_flow(FlowTable table, const weir_flow_key& key, const weir_flow& value);
+  void erase_flow(FlowTable table, const weir_flow_key& key);
+  [[nodiscard]] std::size_t count_flows(FlowTable table) const;
+  [[nodiscard]] weir_backend backend(std::uint32_t index) const;
+  [[nodiscard]] weir_state state() const;
+  [[nodiscard]] weir_stat stat(std::uint32_t service) const;
+  [[nodiscard]] int arm_expiry();
+
+ private:
+  void node_tables();
+  void add_address(const std::string& ip, std::uint32_t bits);
+  std::uint32_t add_backend(std::uint32_t service, std::uint8_t proto, const Backend& backend);
+  std::uint32_t add_slots(const std::vector<std::uint32_t>& backends);
+
+  std::uint32_t next_service_{1};
+  std::uint32_t next_backend_{1};
+  std::uint32_t next_version_{1};
+  std::uint32_t next_slot_{1};
+};
+
+}  // namespace weir::test
