@@ -48,7 +48,9 @@ function(weir_add_bpf name)
 
   add_library(weir_bpf_${name} INTERFACE)
   add_library(weir::bpf::${name} ALIAS weir_bpf_${name})
-  target_sources(weir_bpf_${name} INTERFACE "${skeleton}")
+  # A target, since a rule for a file is known in its own directory only.
+  add_custom_target(weir_bpf_${name}_skeleton DEPENDS "${skeleton}")
+  add_dependencies(weir_bpf_${name} weir_bpf_${name}_skeleton)
   target_include_directories(weir_bpf_${name} SYSTEM INTERFACE "${CMAKE_CURRENT_BINARY_DIR}/skel")
   target_link_libraries(weir_bpf_${name} INTERFACE PkgConfig::LIBBPF)
 endfunction()

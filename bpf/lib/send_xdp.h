@@ -24,7 +24,8 @@ static __always_inline enum weir_counter send_check(const struct ctx *ctx,
 		return act->mtu ? WEIR_pass_to_tc_packet : WEIR_pass_to_tc_neighbour;
 	if (!mac_known(act->dmac))
 		return WEIR_pass_to_tc_neighbour;
-	if (ifindex != ctx_ifindex(ctx) && !bpf_map_lookup_elem(&weir_xdp_tx, &ifindex))
+	/* Also for XDP_TX: a veth whose peer has no NAPI swallows what it is given. */
+	if (!bpf_map_lookup_elem(&weir_xdp_tx, &ifindex))
 		return WEIR_pass_to_tc_route;
 	if (st->hit && act->touched != now && !((now ^ act->backend) % PROBE_TICKS))
 		return WEIR_pass_to_tc_probe;

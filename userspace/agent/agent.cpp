@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/agent.hpp"
+
+#include <arpa/inet.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "agent/edges.hpp"
+#include "base/event_loop.hpp"
+#include "base/log.hpp"
+#include "kernel/objects.hpp"
+#include "kernel/pins.hpp"
+#include "kernel/tables.hpp"
+#include "node/monitor.hpp"
+#include "node/sysctl.hpp"
+#include "plan/plan.hpp"
+#include "plan/reconcile.hpp"
+#include "source/manifests/manifests.hpp"
+
+namespace weir::agent {
+namespace {
+
+using namespace std::chrono_literals;
+
+enum Timer : EventLoop::TimerId { kReclaim, kRedirects };
+
+kernel::DatapathSettings datapath_settings(const Options& options) {
+  kernel::DatapathSettings settings{.source_ports = {},
+                                    .life_tcp = options.lifetimes.tcp,
+                                    .life_tcp_half_closed = options.lifetimes.tcp_half_closed,
+                                    .life_tcp_closing = options.lifetimes.tcp_closing,
+                                    .life_udp = options.lifetimes.udp,
+                                    .life_half = options.lifetimes.half_open};
+  for (const auto& range : options.source_ports)
+    settings.source_ports.push_back(
+        {.first = range.first,
+         .count = static_cast<__u16>(range.last - range.first + 1)});
+  return settings;
+}
+
+manifests::Options manifest_options(const Options& options) {
+  manifests::Options to;
+  to.paths = options.manifests;
+  to.service_cidrs = options.service_cidrs;
+  to.load_balancer_pools = options.load_balancer_pools;
+  to.node_port_first = options.node_ports.first;
+  to.node_port_last = options.node_ports.last;
+  return to;
+}
+
+Result<> check_machine() {
+  if (geteuid() != 0) {
+    // Capabilities without root are fine, and the kernel says no where one is missing.
+    log::debug("not root: relying on CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
+  }
+  utsname name{};
+  unsigned major = 0;
+  unsigned minor = 0;
+  if (uname(&name) == 0 &&
+      std::sscanf(static_cast<const char*>(name.release), "%u.%u", &major, &minor) == 2 &&
+      (major < 6 || (major == 6 && minor < 1)))
+    return fail("kernel {} is too old: weir needs 6.1", static_cast<const char*>(name.release));
+  return {};
+}
+
+// Source NAT must not draw a port that some process of the node may be given, or a node port.
+Result<> reserve_source_ports(const Options& options) {
+  std::vector<node::PortRange> ports;
+  for (const auto& range : options.source_ports) ports.push_back({range.first, range.last});
+  auto reservation =
+      node::reserve_ports(ports, {options.node_ports.first, options.node_ports.last});
+  if (!reservation) return fail(std::move(reservation.error()), "reserve ports for source NAT");
+  if (!reservation->contradicts.empty())
+    return fail("--source-port-range and --node-port-range overlap: {}",
+                node::format_ports(reservation->contradicts));
+  if (!reservation->added.empty())
+    log::info("reserved for source NAT, in net.ipv4.ip_local_reserved_ports: {}",
+              node::format_ports(reservation->added));
+  return {};
+}
+
+void warn_of_forwarding() {
+  auto forwarding = node::forwarding();
+  if (!forwarding) return log::warning("{}", forwarding.error().message());
+  if (!forwarding->ipv4)
+    log::warning("net.ipv4.ip_forward is 0: IPv4 services on other nodes and in pods will fail");
+  if (!forwarding->ipv6)
+    log::warning("net.ipv6.conf.all.forwarding is 0: IPv6 services will fail likewise");
+}
+
+class Agent {
+ public:
+  explicit Agent(const Options& options) : options_{options}, pins_{options.pin_path} {}
+
+  Result<> open();
+  Result<> serve();
+
+ private:
+  Result<> open_kernel();
+  Result<> publish();
+  void on_manifests();
+  void on_network();
+  void reclaim_later();
+  void redirects_later();
+  void report_refused(const std::vector<FrontendConflict>& conflicts,
+                      const std::vector<Refused>& refused);
+
+  const Options& options_;
+  kernel::Pins pins_;
+  std::unique_ptr<EventLoop> loop_;
+  UniqueFd lock_;
+  std::optional<node::Monitor> monitor_;
+  std::unique_ptr<manifests::Source> source_;
+  std::optional<kernel::Objects> objects_;
+  std::optional<kernel::Tables> tables_;
+  std::optional<Edges> edges_;
+  ProgrammedTables programmed_;
+  std::set<std::string> refused_;  // lines that are in the log already
+};
+
+// Everything that can refuse comes before anything that changes the kernel.
+Result<> Agent::open() {
+  if (auto ok = check_machine(); !ok) return ok;
+  auto loop = EventLoop::make();
+  if (!loop) return std::unexpected{std::move(loop.error())};
+  loop_ = std::move(*loop);
+  auto monitor = node::Monitor::open();
+  if (!monitor) return fail(std::move(monitor.error()), "read the node's devices");
+  monitor_.emplace(std::move(*monitor));
+  const node::Selection selection{.pod_interface = options_.pod_interfaces,
+                                  .uplink = options_.uplinks};
+  if (auto none = node::unmatched_uplinks(monitor_->network(), selection); !none.empty())
+    return fail("--uplink {}: no such interface, or none that is up with Ethernet or IP frames",
+                none.front());
+  auto source = manifests::Source::open(manifest_options(options_));
+  if (!source) return fail(std::move(source.error()), "read manifests");
+  source_ = std::move(*source);
+  return open_kernel();
+}
+
+Result<> Agent::open_kernel() {
+  if (auto ok = pins_.create(); !ok) return ok;
+  auto lock = pins_.lock();
+  if (!lock) {
+    if (lock.error().code() == std::errc::operation_would_block)
+      return fail("pin path {}: another agent is running on it", pins_.path());
+    return std::unexpected{std::move(lock.error())};
+  }
+  lock_ = std::move(*lock);
+  if (auto ok = reserve_source_ports(options_); !ok) return ok;
+  warn_of_forwarding();
+
+  auto objects = kernel::Objects::load(pins_, options_.limits, datapath_settings(options_));
+  if (!objects) return std::unexpected{std::move(objects.error())};
+  objects_.emplace(std::move(*objects));
+  auto tables = kernel::Tables::open(pins_);
+  if (!tables) return std::unexpected{std::move(tables.error())};
+  tables_.emplace(std::move(*tables));
+  auto programmed = tables_->adopt();
+  if (!programmed) return fail(std::move(programmed.error()), "read the tables back");
+  programmed_ = std::move(*programmed);
+  auto edges = Edges::open(pins_, *objects_, options_);
+  if (!edges) return std::unexpected{std::move(edges.error())};
+  edges_.emplace(std::move(*edges));
+  return {};
+}
+
+// Each problem once, and again only after it went away.
+void Agent::report_refused(const std::vector<FrontendConflict>& conflicts,
+                           const std::vector<Refused>& refused) {
+  std::set<std::string> lines;
+  for (const auto& one : conflicts)
+    lines.insert(fmt::format("{}: {} belongs to {} already", one.lost.to_string(),
+                             endpoint_text(Address{one.key.addr}, ntohs(one.key.port)),
+                             one.kept.to_string()));
+  for (const auto& one : refused)
+    lines.insert(fmt::format("{}: {}", one.service.to_string(), one.reason));
+  for (const auto& line : lines)
+    if (!refused_.contains(line)) log::error("not programmed: {}", line);
+  refused_ = std::move(lines);
+}
+
+// Brings the tables to what source and node say now.
+Result<> Agent::publish() {
+  NodeView view{.name = options_.node_name,
+                .addresses = node::node_addresses(monitor_->network()),
+                .node_port_addresses = {}};
+  auto accepted = node::node_port_addresses(monitor_->network(), options_.node_port_addresses);
+  if (!accepted) return std::unexpected{std::move(accepted.error())};
+  view.node_port_addresses = std::move(*accepted);
+
+  const auto wanted = plan(source_->state(), view);
+  auto next = reconcile(programmed_, wanted, options_.limits,
+                        [this](std::uint32_t index) { return tables_->live_flows(index); });
+  report_refused(wanted.conflicts, next.refused);
+  if (auto done = tables_->execute(next.operations); !done) {
+    // Part of it was done: what the maps say now is the truth to go on from.
+    auto truth = tables_->adopt();
+    if (truth) programmed_ = std::move(*truth);
+    return fail(std::move(done.error()), "publish");
+  }
+  if (!next.operations.empty())
+    log::debug("published: {} writes, {} services", next.operations.size(),
+               next.tables.services.size());
+  programmed_ = std::move(next.tables);
+  reclaim_later();
+  return {};
+}
+
+// Backends that are gone keep their entry while they have flows; look again until they have none.
+void Agent::reclaim_later() {
+  bool gone = false;
+  for (const auto& [index, backend] : programmed_.backends)
+    gone = gone || backend.state == WEIR_BACKEND_GONE;
+  if (!gone || loop_->armed(kReclaim)) return;
+  auto armed = loop_->after(kReclaim, 1s, [this] {
+    if (auto ok = publish(); !ok) log::error("{}", ok.error().message());
+  });
+  if (!armed) log::error("{}", armed.error().message());
+}
+
+void Agent::redirects_later() {
+  auto armed = loop_->after(kRedirects, 5s, [this] {
+    edges_->refresh_redirects(monitor_->network());
+    redirects_later();
+  });
+  if (!armed) log::error("{}", armed.error().message());
+}
+
+void Agent::on_manifests() {
+  auto changed = source_->refresh();
+  if (!changed) return log::error("read manifests: {}", changed.error().message());
+  if (!*changed) return;
+  if (auto ok = publish(); !ok) log::error("{}", ok.error().message());
+}
+
+void Agent::on_network() {
+  auto changed = monitor_->refresh();
+  if (!changed) return log::error("follow the node's devices: {}", changed.error().message());
+  if (!*changed) return;
+  edges_->follow(monitor_->network());
+  if (auto ok = publish(); !ok) log::error("{}", ok.error().message());
+}
+
+Result<> Agent::serve() {
+  auto signals = loop_->on_signal({SIGTERM, SIGINT}, [this](int number) {
+    log::info("{}: the datapath stays as it is", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    loop_->stop();
+  });
+  if (!signals) return signals;
+  // Tables first: a program that is attached finds all it needs.
+  if (auto ok = publish(); !ok) return ok;
+  if (auto ok = edges_->start(monitor_->network()); !ok) return ok;
+  log::info("{} services, node {}, programs {}", programmed_.services.size(), options_.node_name,
+            objects_->adopted() ? "adopted" : "loaded");
+  if (auto ok = loop_->watch(source_->fd(), [this] { on_manifests(); }); !ok) return ok;
+  if (auto ok = loop_->watch(monitor_->fd(), [this] { on_network(); }); !ok) return ok;
+  redirects_later();
+  return loop_->run();
+}
+
+}  // namespace
+
+Result<> run(const Options& options) {
+  log::set_level(options.log_level);
+  Agent agent{options};
+  if (auto ok = agent.open(); !ok) return ok;
+  return agent.serve();
+}
+
+}  // namespace weir::agent

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/tables.hpp"
+
+#include <arpa/inet.h>
+
+#include <atomic>
+#include <cstring>
+
+#include "base/log.hpp"
+#include "kernel/grace.hpp"
+
+namespace weir::kernel {
+
+// One overload an operation.
+struct Executor {
+  Tables& tables;
+
+  // Index and key were checked against the sizes by reconcile(), which knows them from the same
+  // options as the maps.
+  Result<> operator()(const PutBackend& op) const {
+    weir_backend& at = tables.backend_[op.index];
+    at = op.value;
+    return {};
+  }
+  Result<> operator()(const SetBackendState& op) const {
+    std::atomic_ref<__u8>{tables.backend_[op.index].state}.store(static_cast<__u8>(op.state),
+                                                                std::memory_order_release);
+    return {};
+  }
+  Result<> operator()(const SetBackendLocal& op) const {
+    const __u32 flags = op.local ? WEIR_BACKEND_LOCAL : 0;
+    std::atomic_ref<__u32>{tables.backend_[op.index].flags}.store(flags,
+                                                                  std::memory_order_release);
+    return {};
+  }
+  Result<> operator()(const PutSlot& op) const {
+    tables.slot_[op.index] = op.value;
+    return {};
+  }
+  Result<> operator()(const PutVersion& op) const {
+    tables.version_[op.index] = op.value;
+    return {};
+  }
+  Result<> operator()(const Publish& op) const {
+    // Everything that the version names was stored before, and is seen before.
+    std::atomic_ref<__u32>{tables.current_[op.service]}.store(op.version,
+                                                              std::memory_order_release);
+    return {};
+  }
+  Result<> operator()(const PutName& op) const { return tables.name_.put(op.service, op.value); }
+  Result<> operator()(const DeleteName& op) const { return tables.name_.erase(op.service); }
+  Result<> operator()(const PutAddress& op) const { return tables.address_.put(op.key, op.value); }
+  Result<> operator()(const DeleteAddress& op) const { return tables.address_.erase(op.key); }
+  Result<> operator()(const PutFrontend& op) const { return tables.service_.put(op.key, op.value); }
+  Result<> operator()(const DeleteFrontend& op) const { return tables.service_.erase(op.key); }
+  Result<> operator()(const SetEpoch& op) const {
+    std::atomic_ref<__u32>{tables.config_[0].epoch}.store(op.epoch, std::memory_order_release);
+    return {};
+  }
+  Result<> operator()(const ClearStat& op) const {
+    tables.stat_[op.service] = weir_stat{};
+    return {};
+  }
+  Result<> operator()(const Grace&) const {
+    wait_for_running_programs();
+    return {};
+  }
+};
+
+Result<Tables> Tables::open(const Pins& pins) {
+  auto current = MappedArray<__u32>::open(pins, "weir_current", true);
+  if (!current) return std::unexpected{std::move(current.error())};
+  auto version = MappedArray<weir_version>::open(pins, "weir_version", true);
+  if (!version) return std::unexpected{std::move(version.error())};
+  auto slot = MappedArray<weir_slot>::open(pins, "weir_slot", true);
+  if (!slot) return std::unexpected{std::move(slot.error())};
+  auto backend = MappedArray<weir_backend>::open(pins, "weir_backend", true);
+  if (!backend) return std::unexpected{std::move(backend.error())};
+  auto stat = MappedArray<weir_stat>::open(pins, "weir_stat", true);
+  if (!stat) return std::unexpected{std::move(stat.error())};
+  auto config = MappedArray<weir_config>::open(pins, "weir_config", true);
+  if (!config) return std::unexpected{std::move(config.error())};
+  auto address = Map<weir_addr, weir_address>::open(pins, "weir_address");
+  if (!address) return std::unexpected{std::move(address.error())};
+  auto service = Map<weir_service_key, weir_service>::open(pins, "weir_service");
+  if (!service) return std::unexpected{std::move(service.error())};
+  auto name = Map<__u32, weir_name>::open(pins, "weir_name");
+  if (!name) return std::unexpected{std::move(name.error())};
+  return Tables{std::move(*current), std::move(*version), std::move(*slot),
+                std::move(*backend), std::move(*stat),    std::move(*config),
+                std::move(*address), std::move(*service), std::move(*name)};
+}
+
+std::vector<std::uint32_t> Tables::backends_in(const weir_list& list) const {
+  std::vector<std::uint32_t> backends;
+  for (std::uint32_t i = 0; i < list.count && list.first + i < slot_.size(); ++i)
+    backends.push_back(slot_[list.first + i].backend);
+  return backends;
+}
+
+Result<> Tables::adopt_names(ProgrammedTables& tables,
+                             std::map<std::uint32_t, ServiceIdentity>& ids) {
+  return name_.for_each([&](const __u32& id, const weir_name& name) {
+    if (id == 0 || id >= current_.size()) return;
+    const ServiceIdentity identity{
+        .text = std::string{name.text, strnlen(name.text, sizeof name.text)},
+        .protocol = static_cast<Protocol>(name.proto),
+        .family = static_cast<Family>(name.family)};
+    ProgrammedService service;
+    service.id = id;
+    service.name = name;
+    service.version_index = current_[id];
+    if (service.version_index != 0 && service.version_index < version_.size()) {
+      service.version = version_[service.version_index];
+      service.cluster = backends_in(service.version.cluster);
+      service.local = backends_in(service.version.local);
+    }
+    ids.emplace(id, identity);
+    tables.services.emplace(identity, std::move(service));
+  });
+}
+
+Result<> Tables::adopt_frontends(ProgrammedTables& tables,
+                                 const std::map<std::uint32_t, ServiceIdentity>& ids) {
+  std::vector<weir_service_key> orphans;
+  auto walked = service_.for_each([&](const weir_service_key& key, const weir_service& value) {
+    const auto found = ids.find(value.id);
+    if (found == ids.end()) {
+      orphans.push_back(key);
+      return;
+    }
+    tables.services[found->second].frontends.emplace(key,
+                                                     static_cast<weir_frontend>(value.frontend));
+  });
+  if (!walked) return walked;
+  for (const auto& key : orphans) {
+    log::info("adopt: frontend {} of no service removed",
+              endpoint_text(Address{key.addr}, ntohs(key.port)));
+    if (auto ok = service_.erase(key); !ok) return ok;
+  }
+  return {};
+}
+
+void Tables::adopt_backends(ProgrammedTables& tables,
+                            const std::map<std::uint32_t, ServiceIdentity>& ids) {
+  for (std::uint32_t index = 1; index < backend_.size(); ++index) {
+    weir_backend& entry = backend_[index];
+    if (entry.generation != 0) tables.generations.emplace(index, entry.generation);
+    if (entry.state == WEIR_BACKEND_FREE) continue;
+    const auto found = ids.find(entry.service);
+    if (found == ids.end()) {  // put, and then the agent died before its service was named
+      log::info("adopt: backend {} of no service freed", index);
+      entry.state = WEIR_BACKEND_FREE;
+      continue;
+    }
+    ProgrammedBackend backend{
+        .service = found->second,
+        .identity = {.address = Address{entry.addr}, .port = ntohs(entry.port)},
+        .state = static_cast<weir_backend_state>(entry.state),
+        .local = (entry.flags & WEIR_BACKEND_LOCAL) != 0,
+        .generation = entry.generation};
+    tables.services[found->second].backends.emplace(backend.identity, index);
+    tables.backends.emplace(index, std::move(backend));
+  }
+}
+
+Result<ProgrammedTables> Tables::adopt() {
+  ProgrammedTables tables;
+  std::map<std::uint32_t, ServiceIdentity> ids;
+  tables.epoch = config_[0].epoch;
+  if (auto ok = adopt_names(tables, ids); !ok) return std::unexpected{std::move(ok.error())};
+  if (auto ok = adopt_frontends(tables, ids); !ok) return std::unexpected{std::move(ok.error())};
+  adopt_backends(tables, ids);
+  auto walked = address_.for_each([&](const weir_addr& key, const weir_address& value) {
+    tables.addresses.emplace(key, value.bits);
+  });
+  if (!walked) return std::unexpected{std::move(walked.error())};
+  return tables;
+}
+
+Result<> Tables::execute(const std::vector<Operation>& operations) {
+  for (const auto& operation : operations) {
+    if (auto done = std::visit(Executor{*this}, operation); !done) return done;
+  }
+  return {};
+}
+
+std::uint64_t Tables::live_flows(std::uint32_t backend) const {
+  auto& live = const_cast<__u64&>(backend_[backend].live);  // atomic_ref wants it, and only loads
+  return std::atomic_ref<__u64>{live}.load(std::memory_order_relaxed);
+}
+
+}  // namespace weir::kernel

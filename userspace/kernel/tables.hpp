@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pinned maps as the agent holds them: read back at start, written by operations.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernel/map.hpp"
+#include "plan/reconcile.hpp"
+
+namespace weir::kernel {
+
+class Tables {
+ public:
+  static Result<Tables> open(const Pins& pins);
+
+  // What the maps hold now. Leftovers of an agent that died in the middle of a publication are
+  // taken out on the way.
+  Result<ProgrammedTables> adopt();
+
+  // Carries the operations out, in their order. On an error the rest is not done; what was done
+  // is a safe state, and adopt() says which.
+  Result<> execute(const std::vector<Operation>& operations);
+
+  // Flows that a backend entry has; for reconcile().
+  [[nodiscard]] std::uint64_t live_flows(std::uint32_t backend) const;
+
+ private:
+  friend struct Executor;
+  Tables(MappedArray<__u32> current, MappedArray<weir_version> version, MappedArray<weir_slot> slot,
+         MappedArray<weir_backend> backend, MappedArray<weir_stat> stat,
+         MappedArray<weir_config> config, Map<weir_addr, weir_address> address,
+         Map<weir_service_key, weir_service> service, Map<__u32, weir_name> name)
+      : current_{std::move(current)},
+        version_{std::move(version)},
+        slot_{std::move(slot)},
+        backend_{std::move(backend)},
+        stat_{std::move(stat)},
+        config_{std::move(config)},
+        address_{std::move(address)},
+        service_{std::move(service)},
+        name_{std::move(name)} {}
+
+  [[nodiscard]] std::vector<std::uint32_t> backends_in(const weir_list& list) const;
+  Result<> adopt_names(ProgrammedTables& tables, std::map<std::uint32_t, ServiceIdentity>& ids);
+  Result<> adopt_frontends(ProgrammedTables& tables,
+                           const std::map<std::uint32_t, ServiceIdentity>& ids);
+  void adopt_backends(ProgrammedTables& tables,
+                      const std::map<std::uint32_t, ServiceIdentity>& ids);
+
+  MappedArray<__u32> current_;
+  MappedArray<weir_version> version_;
+  MappedArray<weir_slot> slot_;
+  MappedArray<weir_backend> backend_;
+  MappedArray<weir_stat> stat_;
+  MappedArray<weir_config> config_;
+  Map<weir_addr, weir_address> address_;
+  Map<weir_service_key, weir_service> service_;
+  Map<__u32, weir_name> name_;
+};
+
+}  // namespace weir::kernel
