@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/run_options.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+
+#include "cli/parse.hpp"
+
+namespace weir::cli {
+namespace {
+
+using agent::Options;
+
+Result<> store(Result<std::chrono::seconds> value, std::chrono::seconds& to) {
+  if (!value) return std::unexpected{std::move(value.error())};
+  to = *value;
+  return {};
+}
+
+Result<> store_text(const std::string& value, std::string& to) {
+  if (value.empty()) return fail("expected a text that is not empty");
+  to = value;
+  return {};
+}
+
+Result<> store_texts(const Values& values, std::vector<std::string>& to) {
+  if (std::ranges::count(values, "") > 0) return fail("expected texts that are not empty");
+  to = values;
+  return {};
+}
+
+Result<> store_blocks(const Values& values, std::vector<Cidr>& to) {
+  std::vector<Cidr> blocks;
+  for (const auto& text : values) {
+    auto block = parse_block(text);
+    if (!block) return std::unexpected{std::move(block.error())};
+    for (const auto& other : blocks)
+      if (other.base.family() == block->base.family())
+        return fail("{}: expected at most one block of each family", text);
+    blocks.push_back(*block);
+  }
+  to = std::move(blocks);
+  return {};
+}
+
+// The most is what fits the kernel's tables and the ABI's 32-bit ids.
+Result<> store_limit(const std::string& text, std::uint32_t& to) {
+  auto number = parse_number(text, 1, 1U << 28);
+  if (!number) return std::unexpected{std::move(number.error())};
+  to = static_cast<std::uint32_t>(*number);
+  return {};
+}
+
+Result<> store_source_ports(const Values& values, std::vector<agent::PortRange>& to) {
+  if (values.size() > 2) return fail("expected at most two ranges, got {}", values.size());
+  std::vector<agent::PortRange> ranges;
+  for (const auto& text : values) {
+    auto range = parse_port_range(text);
+    if (!range) return std::unexpected{std::move(range.error())};
+    ranges.push_back(*range);
+  }
+  if (ranges.size() == 2 && ranges[0].first <= ranges[1].last && ranges[1].first <= ranges[0].last)
+    return fail("{} and {} overlap", values[0], values[1]);
+  to = std::move(ranges);
+  return {};
+}
+
+Result<> store_node_ports(const std::string& text, agent::PortRange& to) {
+  auto range = parse_port_range(text);
+  if (!range) return std::unexpected{std::move(range.error())};
+  to = *range;
+  return {};
+}
+
+Result<> store_node_port_addresses(const Values& values, std::vector<std::string>& to) {
+  std::vector<std::string> addresses;
+  for (const auto& text : values) {
+    if (text == "primary" || text == "all") {
+      addresses.push_back(text);
+      continue;
+    }
+    auto block = parse_block(text);
+    if (!block)
+      return fail("{}: expected a block like 10.0.0.0/8, an address, primary or all", text);
+    addresses.push_back(block->to_string());
+  }
+  to = std::move(addresses);
+  return {};
+}
+
+Result<> store_xdp(const std::string& text, agent::XdpMode& to) {
+  static constexpr std::array<std::pair<std::string_view, agent::XdpMode>, 4> kModes{{
+      {"auto", agent::XdpMode::automatic},
+      {"native", agent::XdpMode::native},
+      {"generic", agent::XdpMode::generic},
+      {"off", agent::XdpMode::off},
+  }};
+  for (const auto& [name, mode] : kModes) {
+    if (name != text) continue;
+    to = mode;
+    return {};
+  }
+  return fail("{}: expected auto, native, generic or off", text);
+}
+
+Result<> store_level(const std::string& text, log::Level& to) {
+  static constexpr std::array<std::pair<std::string_view, log::Level>, 4> kLevels{{
+      {"debug", log::Level::debug},
+      {"info", log::Level::info},
+      {"warning", log::Level::warning},
+      {"error", log::Level::error},
+  }};
+  for (const auto& [name, level] : kLevels) {
+    if (name != text) continue;
+    to = level;
+    return {};
+  }
+  return fail("{}: expected debug, info, warning or error", text);
+}
+
+constexpr std::array kFlags{
+    RunFlag{"manifests", "PATH...", "Files and directories of YAML or JSON objects", true,
+            [](const Values& v, Options& o) { return store_texts(v, o.manifests); }},
+    RunFlag{"node-name", "NAME", "This node in the manifests (the host name)", false,
+            [](const Values& v, Options& o) { return store_text(v[0], o.node_name); }},
+    RunFlag{"uplink", "GLOB...",
+            "Interfaces that lead off the node (those with a route off the node)", true,
+            [](const Values& v, Options& o) { return store_texts(v, o.uplinks); }},
+    RunFlag{"pod-interface", "GLOB...",
+            "Host ends of pods (veth* cali* lxc* cni* eni* azv* gke* nk*)", true,
+            [](const Values& v, Options& o) { return store_texts(v, o.pod_interfaces); }},
+    RunFlag{"node-port-address", "CIDR|primary|all...",
+            "This node's addresses that serve node ports (all)", true,
+            [](const Values& v, Options& o) {
+              return store_node_port_addresses(v, o.node_port_addresses);
+            }},
+    RunFlag{"xdp", "auto|native|generic|off",
+            "Accelerate uplinks: auto is native where the driver has it (auto)", false,
+            [](const Values& v, Options& o) { return store_xdp(v[0], o.xdp); }},
+    RunFlag{"service-cidr", "CIDR...",
+            "Where cluster IPs that are left out come from (10.96.0.0/12 fd00:10:96::/112)", true,
+            [](const Values& v, Options& o) { return store_blocks(v, o.service_cidrs); }},
+    RunFlag{"load-balancer-pool", "CIDR...",
+            "Where load-balancer addresses that are left out come from (none)", true,
+            [](const Values& v, Options& o) { return store_blocks(v, o.load_balancer_pools); }},
+    RunFlag{"node-port-range", "A-B", "Where node ports that are left out come from (30000-32767)",
+            false,
+            [](const Values& v, Options& o) { return store_node_ports(v[0], o.node_ports); }},
+    RunFlag{"source-port-range", "A-B...",
+            "Ports of source NAT, at most two ranges (61000-65535 1024-29999)", true,
+            [](const Values& v, Options& o) { return store_source_ports(v, o.source_ports); }},
+    RunFlag{"pin-path", "DIR", "Where the tables are pinned, on a bpf file system", false,
+            [](const Values& v, Options& o) { return store_text(v[0], o.pin_path); }},
+    RunFlag{"max-services", "N", "Service ports, each family by itself (65536)", false,
+            [](const Values& v, Options& o) { return store_limit(v[0], o.limits.services); }},
+    RunFlag{"max-backends", "N", "Backends of all service ports (262144)", false,
+            [](const Values& v, Options& o) { return store_limit(v[0], o.limits.backends); }},
+    RunFlag{"max-slots", "N", "Places in all lists of backends (2097152)", false,
+            [](const Values& v, Options& o) { return store_limit(v[0], o.limits.slots); }},
+    RunFlag{"max-flows", "N", "Established flows (262144)", false,
+            [](const Values& v, Options& o) { return store_limit(v[0], o.limits.flows); }},
+    RunFlag{"max-half-open", "N", "Records of each half-open table, two a flow (131072)", false,
+            [](const Values& v, Options& o) { return store_limit(v[0], o.limits.half_open); }},
+    RunFlag{
+        "tcp-timeout", "DURATION", "Idle TCP flow (24h)", false,
+        [](const Values& v, Options& o) { return store(parse_duration(v[0]), o.lifetimes.tcp); }},
+    RunFlag{"tcp-half-closed-timeout", "DURATION", "The same after one FIN (1h)", false,
+            [](const Values& v, Options& o) {
+              return store(parse_duration(v[0]), o.lifetimes.tcp_half_closed);
+            }},
+    RunFlag{"tcp-closing-timeout", "DURATION", "The same after both FINs or a RST (10s)", false,
+            [](const Values& v, Options& o) {
+              return store(parse_duration(v[0]), o.lifetimes.tcp_closing);
+            }},
+    RunFlag{
+        "udp-timeout", "DURATION", "Idle UDP flow (120s)", false,
+        [](const Values& v, Options& o) { return store(parse_duration(v[0]), o.lifetimes.udp); }},
+    RunFlag{"half-open-timeout", "DURATION", "A flow that only one side has confirmed (60s)", false,
+            [](const Values& v, Options& o) {
+              return store(parse_duration(v[0]), o.lifetimes.half_open);
+            }},
+    RunFlag{"log-level", "debug|info|warning|error", "What is logged (info)", false,
+            [](const Values& v, Options& o) { return store_level(v[0], o.log_level); }},
+};
+
+const RunFlag* find(std::string_view name) {
+  const auto* found = std::ranges::find(kFlags, name, &RunFlag::name);
+  return found == kFlags.end() ? nullptr : found;
+}
+
+Result<> apply_setting(const RunFlag& flag, const Values& values, Options& options) {
+  if (values.empty()) return fail("expected a value");
+  if (values.size() > 1 && !flag.several) return fail("expected one value, not a list");
+  return flag.apply(values, options);
+}
+
+}  // namespace
+
+std::span<const RunFlag> run_flags() {
+  return kFlags;
+}
+
+Result<> apply_flags(const Given& given, Options& options) {
+  for (const auto& [name, values] : given) {
+    const auto* flag = find(name);
+    if (!flag) return fail("--{}: no such option", name);
+    if (auto done = apply_setting(*flag, values, options); !done)
+      return fail(std::move(done.error()), "--{}", name);
+  }
+  return {};
+}
+
+Result<> apply_file(const std::vector<Setting>& file, const Given& given, Options& options) {
+  for (const auto& [key, values, line] : file) {
+    const auto* flag = find(key);
+    if (!flag) return fail("line {}: {}: no such option", line, key);
+    Options ignored;
+    auto done = apply_setting(*flag, values, given.contains(key) ? ignored : options);
+    if (!done) return fail(std::move(done.error()), "line {}: {}", line, key);
+  }
+  return {};
+}
+
+Result<> complete(Options& options) {
+  if (options.manifests.empty()) return fail("--manifests: expected at least one path");
+  if (options.node_name.empty()) {
+    std::array<char, HOST_NAME_MAX + 1> name{};
+    if (gethostname(name.data(), name.size() - 1) != 0) return fail(errno, "ask for the host name");
+    if (name[0] == '\0') return fail("--node-name: the host has no name to take instead");
+    options.node_name = name.data();
+  }
+  if (options.service_cidrs.empty())
+    options.service_cidrs = {*Cidr::parse("10.96.0.0/12"), *Cidr::parse("fd00:10:96::/112")};
+  for (const auto& range : options.source_ports)
+    if (range.first <= options.node_ports.last && options.node_ports.first <= range.last)
+      return fail("--source-port-range: {}-{} overlaps the node ports {}-{}", range.first,
+                  range.last, options.node_ports.first, options.node_ports.last);
+  return {};
+}
+
+}  // namespace weir::cli
