@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/decode.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "cli/decode_rows.hpp"
+#include "cli/raw_map.hpp"
+#include "cli/text.hpp"
+#include "kernel/map.hpp"
+
+namespace weir::cli {
+namespace {
+
+using kernel::Map;
+using kernel::MappedArray;
+using Dump = Result<Listing> (*)(const kernel::Pins&, const std::string&);
+
+template <class Key, class Value>
+Result<Listing> dump_hash(const kernel::Pins& pins, const std::string& name) {
+  auto map = Map<Key, Value>::open(pins, name);
+  if (!map) return std::unexpected{std::move(map.error())};
+  std::vector<std::pair<Key, Value>> elements;
+  auto done =
+      map->for_each([&](const Key& key, const Value& value) { elements.emplace_back(key, value); });
+  if (!done) return std::unexpected{std::move(done.error())};
+  std::ranges::sort(elements, {}, [](const auto& element) { return element.first; });
+
+  Listing listing{.columns = columns(static_cast<Key*>(nullptr), static_cast<Value*>(nullptr)),
+                  .rows = {}};
+  for (const auto& [key, value] : elements) listing.rows.push_back(row(key, value));
+  return listing;
+}
+
+template <class Value>
+Result<Listing> dump_array(const kernel::Pins& pins, const std::string& name) {
+  const auto array = MappedArray<Value>::open(pins, name, false);
+  if (!array) return std::unexpected{array.error()};
+  Listing listing{.columns = columns(static_cast<Index*>(nullptr), static_cast<Value*>(nullptr)),
+                  .rows = {}};
+  const Value unused{};
+  for (std::uint32_t i = 0; i < array->size(); ++i) {
+    const Value value = (*array)[i];  // copied once: the kernel half writes on
+    if (std::memcmp(&value, &unused, sizeof value) == 0) continue;
+    listing.rows.push_back(row(Index{i}, value));
+  }
+  return listing;
+}
+
+// The head alone: a queue gives nothing more away without being emptied.
+Result<Listing> dump_queue(const kernel::Pins& pins, const std::string& name) {
+  auto fd = kernel::open_map(pins, name);
+  if (!fd) return std::unexpected{std::move(fd.error())};
+  auto info = kernel::map_info(fd->get());
+  if (!info) return std::unexpected{std::move(info.error())};
+  if (info->value_size != sizeof(weir_expiry))
+    return fail("map {} has another layout (value {} bytes)", name, info->value_size);
+  Listing listing{.columns = {"from", "to", "protocol", "token"}, .rows = {}};
+  weir_expiry head{};
+  const int rc = bpf_map_lookup_elem(fd->get(), nullptr, &head);
+  if (rc != 0 && rc != -ENOENT) return fail(rc, "read map {}", name);
+  if (rc == 0)
+    listing.rows.push_back({end_text(head.key.saddr, head.key.sport),
+                            end_text(head.key.daddr, head.key.dport), protocol_text(head.key.proto),
+                            std::uint64_t{head.token}});
+  return listing;
+}
+
+Result<Listing> dump_counters(const kernel::Pins& pins, const std::string& name) {
+  auto fd = kernel::open_map(pins, name);
+  if (!fd) return std::unexpected{std::move(fd.error())};
+  auto info = kernel::map_info(fd->get());
+  if (!info) return std::unexpected{std::move(info.error())};
+  auto sums = per_cpu_sums(fd->get(), *info);
+  if (!sums) return std::unexpected{std::move(sums.error())};
+  Listing listing{.columns = {"index", "name", "count"}, .rows = {}};
+  for (std::size_t i = 0; i < sums->size(); ++i)
+    listing.rows.push_back({std::uint64_t{i},
+                            i < kCounters.size() ? Cell{std::string{kCounters[i].name}} : Cell{},
+                            (*sums)[i]});
+  return listing;
+}
+
+// A devmap has no batched lookup, so it is walked as bytes.
+Result<Listing> dump_devices(const kernel::Pins& pins, const std::string& name) {
+  auto fd = kernel::open_map(pins, name);
+  if (!fd) return std::unexpected{std::move(fd.error())};
+  auto info = kernel::map_info(fd->get());
+  if (!info) return std::unexpected{std::move(info.error())};
+  if (info->key_size != sizeof(std::uint32_t) || info->value_size < sizeof(std::uint32_t))
+    return fail("map {} has another layout (value {} bytes)", name, info->value_size);
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> elements;
+  auto done = walk(fd->get(), *info, [&](Bytes key, Bytes value) {
+    auto& element = elements.emplace_back();
+    std::memcpy(&element.first, key.data(), sizeof element.first);
+    std::memcpy(&element.second, value.data(), sizeof element.second);  // of struct bpf_devmap_val
+  });
+  if (!done) return std::unexpected{std::move(done.error())};
+  std::ranges::sort(elements);
+  Listing listing{.columns = {"key", "ifindex", "device"}, .rows = {}};
+  for (const auto& [key, ifindex] : elements)
+    listing.rows.push_back({std::uint64_t{key}, std::uint64_t{ifindex}, device_text(ifindex)});
+  return listing;
+}
+
+std::string hex(Bytes bytes) {
+  return fmt::format("{:02x}", fmt::join(bytes, ""));
+}
+
+Result<Listing> dump_raw(const kernel::Pins& pins, const std::string& name) {
+  auto fd = kernel::open_map(pins, name);
+  if (!fd) return std::unexpected{std::move(fd.error())};
+  auto info = kernel::map_info(fd->get());
+  if (!info) return std::unexpected{std::move(info.error())};
+  Listing listing{.columns = {"key", "value"}, .rows = {}};
+  auto done = walk(fd->get(), *info,
+                   [&](Bytes key, Bytes value) { listing.rows.push_back({hex(key), hex(value)}); });
+  if (!done) return std::unexpected{std::move(done.error())};
+  return listing;
+}
+
+constexpr std::array<std::pair<std::string_view, Dump>, 17> kDumps{{
+    {"weir_address", dump_hash<weir_addr, weir_address>},
+    {"weir_service", dump_hash<weir_service_key, weir_service>},
+    {"weir_current", dump_array<__u32>},
+    {"weir_version", dump_array<weir_version>},
+    {"weir_slot", dump_array<weir_slot>},
+    {"weir_backend", dump_array<weir_backend>},
+    {"weir_flow", dump_hash<weir_flow_key, weir_flow>},
+    {"weir_half_tcp", dump_hash<weir_flow_key, weir_flow>},
+    {"weir_half_udp", dump_hash<weir_flow_key, weir_flow>},
+    {"weir_expiry", dump_queue},
+    {"weir_device", dump_hash<__u32, weir_device>},
+    {"weir_config", dump_array<weir_config>},
+    {"weir_state", dump_array<weir_state>},
+    {"weir_stat", dump_array<weir_stat>},
+    {"weir_name", dump_hash<__u32, weir_name>},
+    {"weir_counter", dump_counters},
+    {"weir_xdp_tx", dump_devices},
+}};
+
+}  // namespace
+
+Result<Listing> dump_map(const kernel::Pins& pins, const std::string& name) {
+  // Only names, so that "../programs/x" is no way out of the directory.
+  if (name.empty() || name.find('/') != name.npos || name.starts_with('.'))
+    return fail("{}: not the name of a map", name);
+  const auto* known = std::ranges::find(kDumps, name, &decltype(kDumps)::value_type::first);
+  return known == kDumps.end() ? dump_raw(pins, name) : known->second(pins, name);
+}
+
+}  // namespace weir::cli

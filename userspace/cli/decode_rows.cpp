@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/decode_rows.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <span>
+#include <string_view>
+
+#include "cli/text.hpp"
+#include "model/address.hpp"
+
+namespace weir::cli {
+namespace {
+
+using Names = std::span<const std::string_view>;
+
+constexpr std::array<std::string_view, 5> kAddressBits{"service", "node", "node_port", "backend",
+                                                       "local"};
+constexpr std::array<std::string_view, 3> kVersionFlags{"internal_local", "external_local",
+                                                        "has_endpoint"};
+constexpr std::array<std::string_view, 1> kBackendFlags{"local"};
+constexpr std::array<std::string_view, 5> kFlowFlags{"reply", "send", "hairpin", "pod", "direct"};
+constexpr std::array<std::string_view, 6> kFlowSeen{"syn", "syn_ack", "ack", "fin", "rst", "xdp"};
+constexpr std::array<std::string_view, 1> kDeviceFlags{"ethernet"};
+
+static_assert(WEIR_ADDRESS_LOCAL == 1 << (kAddressBits.size() - 1));
+static_assert(WEIR_VERSION_HAS_ENDPOINT == 1 << (kVersionFlags.size() - 1));
+static_assert(WEIR_BACKEND_LOCAL == 1 << (kBackendFlags.size() - 1));
+static_assert(WEIR_FLOW_DIRECT == 1 << (kFlowFlags.size() - 1));
+static_assert(WEIR_SEEN_XDP == 1 << (kFlowSeen.size() - 1));
+static_assert(WEIR_DEVICE_ETHERNET == 1 << (kDeviceFlags.size() - 1));
+
+// The bits that are set, by name; one without a name by its number.
+Cell bits(std::uint32_t value, Names names) {
+  std::vector<std::string> set;
+  for (std::size_t i = 0; i < 32; ++i)
+    if ((value >> i & 1) != 0)
+      set.push_back(i < names.size() ? std::string{names[i]} : fmt::format("bit_{}", i));
+  return set;
+}
+
+Cell number(std::uint64_t value) {
+  return value;
+}
+Cell port(__be16 value) {
+  return std::uint64_t{ntohs(value)};
+}
+
+Cell address_or_none(const weir_addr& address) {
+  return address == weir_addr{} ? Cell{} : address_text(address);
+}
+
+std::string range_text(const weir_port_range& range) {
+  return range.count == 0 ? "none"
+                          : fmt::format("{}-{}", range.first, range.first + range.count - 1);
+}
+
+}  // namespace
+
+Columns columns(const weir_addr*, const weir_address*) {
+  return {"address", "bits"};
+}
+Row row(const weir_addr& key, const weir_address& value) {
+  return {address_text(key), bits(value.bits, kAddressBits)};
+}
+
+Columns columns(const weir_service_key*, const weir_service*) {
+  return {"address", "port", "protocol", "id", "frontend"};
+}
+Row row(const weir_service_key& key, const weir_service& value) {
+  return {address_text(key.addr), port(key.port), protocol_text(key.proto), number(value.id),
+          frontend_text(value.frontend)};
+}
+
+Columns columns(const Index*, const __u32*) {
+  return {"id", "version"};
+}
+Row row(const Index& key, const __u32& value) {
+  return {number(key.value), number(value)};
+}
+
+Columns columns(const Index*, const weir_version*) {
+  return {"index",         "service",       "generation",  "flags",
+          "cluster_first", "cluster_count", "local_first", "local_count"};
+}
+Row row(const Index& key, const weir_version& value) {
+  return {number(key.value),           number(value.service),
+          number(value.generation),    bits(value.flags, kVersionFlags),
+          number(value.cluster.first), number(value.cluster.count),
+          number(value.local.first),   number(value.local.count)};
+}
+
+Columns columns(const Index*, const weir_slot*) {
+  return {"index", "backend"};
+}
+Row row(const Index& key, const weir_slot& value) {
+  return {number(key.value), number(value.backend)};
+}
+
+Columns columns(const Index*, const weir_backend*) {
+  return {"index",   "address", "port",       "protocol",    "state",   "generation",
+          "service", "flags",   "live_flows", "connections", "packets", "bytes"};
+}
+Row row(const Index& key, const weir_backend& value) {
+  return {number(key.value),
+          address_text(value.addr),
+          port(value.port),
+          protocol_text(value.proto),
+          backend_state_text(value.state),
+          number(value.generation),
+          number(value.service),
+          bits(value.flags, kBackendFlags),
+          number(value.live),
+          number(value.connections),
+          number(value.packets),
+          number(value.bytes)};
+}
+
+Columns columns(const weir_flow_key*, const weir_flow*) {
+  return {"from",          "to",        "protocol",  "new_from", "new_to",
+          "flags",         "seen",      "service",   "backend",  "generation",
+          "epoch",         "ifindex",   "mtu",       "dmac",     "smac",
+          "created",       "touched",   "packets",   "bytes",    "counted_packets",
+          "counted_bytes", "addr_diff", "port_diff", "syn_ack",  "token",
+          "check"};
+}
+Row row(const weir_flow_key& key, const weir_flow& value) {
+  return {end_text(key.saddr, key.sport),
+          end_text(key.daddr, key.dport),
+          protocol_text(key.proto),
+          end_text(value.saddr, value.sport),
+          end_text(value.daddr, value.dport),
+          bits(value.flags, kFlowFlags),
+          bits(value.seen, kFlowSeen),
+          number(value.service),
+          number(value.backend),
+          number(value.generation),
+          number(value.epoch),
+          number(value.ifindex),
+          number(value.mtu),
+          mac_text(value.dmac),
+          mac_text(value.smac),
+          number(value.created),
+          number(value.touched),
+          number(value.packets),
+          number(value.bytes),
+          number(value.counted_packets),
+          number(value.counted_bytes),
+          number(value.addr_diff),
+          number(value.port_diff),
+          number(value.syn_ack),
+          number(value.token),
+          number(value.check)};
+}
+
+Columns columns(const __u32*, const weir_device*) {
+  return {"ifindex", "device", "source4", "source6", "bridge", "flags"};
+}
+Row row(const __u32& key, const weir_device& value) {
+  return {number(key),
+          device_text(key),
+          address_or_none(value.source4),
+          address_or_none(value.source6),
+          device_text(value.bridge),
+          bits(value.flags, kDeviceFlags)};
+}
+
+Columns columns(const Index*, const weir_config*) {
+  return {"seed",
+          "epoch",
+          "max_flows",
+          "source_ports",
+          "life_tcp",
+          "life_tcp_half_closed",
+          "life_tcp_closing",
+          "life_udp",
+          "life_half",
+          "programs"};
+}
+Row row(const Index&, const weir_config& value) {
+  const auto& ranges = value.source_ports;
+  return {number(value.seed),
+          number(value.epoch),
+          number(value.max_flows),
+          std::vector{range_text(ranges[0]), range_text(ranges[1])},
+          number(value.life_tcp),
+          number(value.life_tcp_half_closed),
+          number(value.life_tcp_closing),
+          number(value.life_udp),
+          number(value.life_half),
+          number(value.programs)};
+}
+
+Columns columns(const Index*, const weir_state*) {
+  return {"flows",          "queued",         "direct_flows",   "direct_until", "expiry_runs",
+          "expiry_checked", "expiry_deleted", "expiry_longest", "expiry_last"};
+}
+Row row(const Index&, const weir_state& value) {
+  return {number(value.flows),          number(value.queued),         number(value.direct_flows),
+          number(value.direct_until),   number(value.expiry_runs),    number(value.expiry_checked),
+          number(value.expiry_deleted), number(value.expiry_longest), number(value.expiry_last)};
+}
+
+Columns columns(const Index*, const weir_stat*) {
+  return {"id", "connections", "packets", "bytes"};
+}
+Row row(const Index& key, const weir_stat& value) {
+  return {number(key.value), number(value.connections), number(value.packets), number(value.bytes)};
+}
+
+Columns columns(const __u32*, const weir_name*) {
+  return {"id", "name", "port", "protocol", "family", "type"};
+}
+Row row(const __u32& key, const weir_name& value) {
+  return {number(key),
+          name_text(value),
+          port(value.port),
+          protocol_text(value.proto),
+          family_text(value.family),
+          type_text(value.type)};
+}
+
+}  // namespace weir::cli
