@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "cli/shared.hpp"
+
+namespace weir::cli {
+
+struct Removed {
+  std::size_t attachments = 0;
+  std::size_t programs = 0;
+  std::size_t maps = 0;
+};
+
+// Takes off every program and removes every pin of every version of the tables. An agent that
+// runs on the path is an error, unless `force`. Nothing there is none.
+Result<Removed> clean_up(const kernel::Pins& pins, bool force);
+
+// `weir cleanup`
+void add_cleanup_command(CLI::App& app, Shared& shared);
+
+}  // namespace weir::cli
