@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
 
 #include "plan/reconciler.hpp"
 
@@ -34,6 +35,17 @@ std::vector<weir_list> slots_in_use(const ProgrammedTables& tables) {
     used.push_back(service.version.local);
   }
   return used;
+}
+
+// Roughly how many operations services that are new will take. An operation is 200 bytes, so a
+// list of all those of a first start had better not move while it grows.
+std::size_t operations_of_new(const ProgrammedTables& current, const WantedTables& wanted) {
+  std::size_t count = 0;
+  for (const auto& [identity, want] : wanted.services)
+    if (!current.services.contains(identity))
+      count += 4 + 2 * (want.frontends.size() + want.backends.size()) + want.cluster.size() +
+               want.local.size();
+  return count;
 }
 
 // Releases something that the next call may give to another, or that packets may still be using.
@@ -77,6 +89,7 @@ Reconciler::Reconciler(const ProgrammedTables& current, const WantedTables& want
           {key, {.id = service.id, .frontend = static_cast<std::uint8_t>(kind), .zero = {}}});
   std::ranges::sort(frontends_, {}, &Frontend::first);
   frontends_used_ = frontends_.size();
+  phases_[kPrepare].reserve(operations_of_new(current, wanted));
   // The node's own addresses come before any service's.
   for (const auto& [address, bits] : wanted.addresses)
     if ((bits & ~std::uint32_t{WEIR_ADDRESS_SERVICE}) != 0 && !current.addresses.contains(address))
@@ -215,7 +228,9 @@ void Reconciler::put_address_changes(const weir_addr& key, std::uint32_t before,
 Reconciled Reconciler::finish() {
   if (taken_away_) emit(kTakeAway, SetEpoch{++tables_.epoch});
   Reconciled result;
-  for (auto& phase : phases_) std::ranges::move(phase, std::back_inserter(result.operations));
+  result.operations = std::move(phases_[kPrepare]);  // by far the longest
+  for (auto& phase : std::span{phases_}.subspan(kPrepare + 1))
+    std::ranges::move(phase, std::back_inserter(result.operations));
   if (std::ranges::any_of(result.operations, needs_grace)) result.operations.emplace_back(Grace{});
   result.tables = std::move(tables_);
   result.refused = std::move(refused_);
