@@ -3,6 +3,8 @@
 
 #include <netinet/in.h>
 
+#include <utility>
+
 #include "support/catch.hpp"
 
 namespace weir::test {
@@ -144,6 +146,64 @@ Verdict Conversation::went() const {
 
 Verdict Conversation::came() const {
   return went();
+}
+
+Names Conversation::counts_forward(Names more) const {
+  const char* first = "forward_tc";
+  if (path_.sent) first = path_.xdp() ? "forward_xdp" : "forward_tc_sent";
+  more.insert(more.begin(), first);
+  return more;
+}
+
+Names Conversation::counts_reply(Names more) const {
+  if (path_.sent) return counts_forward(std::move(more));
+  more.insert(more.begin(), "reply_tc");
+  return more;
+}
+
+std::vector<Path> all_paths() {
+  auto paths = kTranslatedPaths;
+  paths.insert(paths.end(), kSentPaths.begin(), kSentPaths.end());
+  return paths;
+}
+
+std::vector<Path> tc_paths() {
+  auto paths = all_paths();
+  std::erase_if(paths, [](const Path& path) { return path.xdp(); });
+  return paths;
+}
+
+void on_every(const std::vector<Path>& paths,
+              const std::function<void(Datapath&, Conversation&)>& test) {
+  for (const auto& path : paths) {
+    for (const auto* world : {&kV4, &kV6}) {
+      for (const int proto : {IPPROTO_TCP, IPPROTO_UDP}) {
+        Datapath dp;
+        Conversation talk{dp, *world, path, static_cast<std::uint8_t>(proto)};
+        INFO(path.name << ", IPv" << world->family << ", " << (talk.tcp() ? "TCP" : "UDP"));
+        test(dp, talk);
+      }
+    }
+  }
+}
+
+void in_both_worlds(const std::function<void(Datapath&, const World&)>& test) {
+  for (const auto* world : {&kV4, &kV6}) {
+    Datapath dp;
+    INFO("IPv" << world->family);
+    test(dp, *world);
+  }
+}
+
+Packet from_uplink(std::uint8_t proto, const Endpoint& from, const Endpoint& to) {
+  const auto packet = proto == IPPROTO_UDP
+                          ? Packet::udp(from, to)
+                          : Packet::tcp(from, to).flags(kSyn).seq(5000).ack(0).payload("");
+  return packet.macs(kRouterMac, kUp0Mac);
+}
+
+Packet from_pod(std::uint8_t proto, const Endpoint& from, const Endpoint& to) {
+  return from_uplink(proto, from, to).macs(kPodMac, kPodHostMac);
 }
 
 }  // namespace weir::test

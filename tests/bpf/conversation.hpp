@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bpf/datapath.hpp"
@@ -30,6 +32,8 @@ struct Path {
 
 extern const std::vector<Path> kTranslatedPaths;  // on through the stack
 extern const std::vector<Path> kSentPaths;
+std::vector<Path> all_paths();
+std::vector<Path> tc_paths();
 
 // One client, one service of one backend, one connection on one path.
 class Conversation {
@@ -52,12 +56,19 @@ class Conversation {
   // Up to and with the packet that establishes the flow; the bytes are checked on the way.
   void establish();
 
+  // The counters of a packet that goes there or comes back, and `more` that it counts.
+  [[nodiscard]] Names counts_forward(Names more = {}) const;
+  [[nodiscard]] Names counts_reply(Names more = {}) const;
+
   [[nodiscard]] weir_flow_key forward_key() const;
   [[nodiscard]] weir_flow_key reply_key() const;
   [[nodiscard]] FlowTable half_table() const;
   [[nodiscard]] Verdict went() const;  // the verdict on what goes forward
   [[nodiscard]] Verdict came() const;  // the verdict on replies
 
+  [[nodiscard]] const Path& path() const { return path_; }
+  [[nodiscard]] bool tcp() const { return proto_ == IPPROTO_TCP; }
+  [[nodiscard]] bool v4() const { return client_.ip.find(':') == std::string::npos; }
   [[nodiscard]] const Served& served() const { return served_; }
   [[nodiscard]] const Service& service() const { return service_; }
   [[nodiscard]] Endpoint client() const { return client_; }
@@ -78,5 +89,16 @@ class Conversation {
   Service service_;
   Served served_;
 };
+
+// `test` for each path, family and protocol, with empty tables and a new Conversation.
+void on_every(const std::vector<Path>& paths,
+              const std::function<void(Datapath&, Conversation&)>& test);
+
+// `test` for each family.
+void in_both_worlds(const std::function<void(Datapath&, const World&)>& test);
+
+// A SYN or a datagram, as it comes in by the uplink from the router, or from a pod.
+Packet from_uplink(std::uint8_t proto, const Endpoint& from, const Endpoint& to);
+Packet from_pod(std::uint8_t proto, const Endpoint& from, const Endpoint& to);
 
 }  // namespace weir::test

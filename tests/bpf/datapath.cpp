@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <ctime>
 #include <ostream>
 #include <string_view>
 #include <utility>
@@ -120,7 +121,17 @@ weir_flow_key to_key(std::uint8_t proto, const Endpoint& from, const Endpoint& t
           .zero = {}};
 }
 
-Datapath::Datapath() {
+std::uint32_t now_ticks() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  const auto ns =
+      static_cast<std::uint64_t>(now.tv_sec) * 1000000000 + static_cast<std::uint64_t>(now.tv_nsec);
+  return static_cast<std::uint32_t>(ns >> WEIR_TICK_SHIFT);
+}
+
+// XDP leaves a packet to tc in the tick that is the backend's index modulo 16: start far from it,
+// so that no test meets it by chance.
+Datapath::Datapath() : next_backend_{16 + (now_ticks() + 6) % 16} {
   enter_topology();
   Objects::get().clear();
   node_tables();
@@ -235,6 +246,18 @@ void Datapath::unpublish(const Served& served) {
 void Datapath::set_state(std::uint32_t backend, weir_backend_state state) {
   auto entry = this->backend(backend);
   entry.state = static_cast<__u8>(state);
+  put("weir_backend", backend, entry);
+}
+
+void Datapath::give_backend(std::uint32_t backend, std::uint32_t service) {
+  auto entry = this->backend(backend);
+  entry.service = service;
+  put("weir_backend", backend, entry);
+}
+
+void Datapath::recycle(std::uint32_t backend) {
+  auto entry = this->backend(backend);
+  ++entry.generation;
   put("weir_backend", backend, entry);
 }
 

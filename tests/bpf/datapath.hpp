@@ -55,6 +55,9 @@ struct Served {
 
 enum class FlowTable : std::uint8_t { kEstablished, kHalfTcp, kHalfUdp };
 
+// What the programs call now.
+std::uint32_t now_ticks();
+
 weir_addr to_addr(const std::string& ip);
 weir_flow_key to_key(std::uint8_t proto, const Endpoint& from, const Endpoint& to);
 
@@ -65,9 +68,12 @@ class Datapath {
   Datapath();
 
   Served serve(const Service& service);
+  void start_backends_at(std::uint32_t index) { next_backend_ = index; }
   void publish(const Served& served, const Service& service, std::uint32_t version);
   void unpublish(const Served& served);  // its current version becomes none
   void set_state(std::uint32_t backend, weir_backend_state state);
+  void give_backend(std::uint32_t backend, std::uint32_t service);
+  void recycle(std::uint32_t backend);  // the index is another backend's from now on
   void bump_epoch();
   void configure(const std::function<void(weir_config&)>& change);
   void set_address(const std::string& ip, std::uint32_t bits);  // 0: forget it
@@ -97,7 +103,7 @@ class Datapath {
   std::uint32_t add_slots(const std::vector<std::uint32_t>& backends);
 
   std::uint32_t next_service_{1};
-  std::uint32_t next_backend_{1};
+  std::uint32_t next_backend_;
   std::uint32_t next_version_{1};
   std::uint32_t next_slot_{1};
 };

@@ -1,75 +1,136 @@
 // SPDX-License-Identifier: Apache-2.0
-// There and back on every path, complete bytes and counters.
-#include <netinet/in.h>
-
+// There and back on every path, and with every header that may stand around the ports.
 #include "bpf/conversation.hpp"
 #include "support/catch.hpp"
 
 namespace weir::test {
 namespace {
 
-Names went(const Path& path, Names more) {
-  const std::string first = path.xdp()  ? "forward_xdp"
-                            : path.sent ? "forward_tc_sent"
-                                        : "forward_tc";
-  more.insert(more.begin(), first);
-  return more;
-}
+// The same conversation with every packet changed by `change`.
+using Change = std::function<Packet(const Packet&)>;
 
-Names came(const Path& path, Names more) {
-  if (path.sent) return went(path, std::move(more));
-  more.insert(more.begin(), "reply_tc");
-  return more;
-}
-
-// `test` for each path, family and protocol.
-template <class Test>
-void on_every_path(const std::vector<Path>& paths, Test test) {
-  for (const auto& path : paths) {
-    for (const auto* world : {&kV4, &kV6}) {
-      for (const std::uint8_t proto : {IPPROTO_TCP, IPPROTO_UDP}) {
-        Datapath dp;
-        Conversation talk{dp, *world, path, proto};
-        INFO(path.name << ", IPv" << world->family << ", "
-                       << (proto == IPPROTO_TCP ? "TCP" : "UDP"));
-        test(dp, talk, path, proto == IPPROTO_TCP);
-      }
-    }
-  }
-}
-
-std::vector<Path> all_paths() {
-  auto paths = kTranslatedPaths;
-  paths.insert(paths.end(), kSentPaths.begin(), kSentPaths.end());
-  return paths;
+void talk_changed(Conversation& talk, const Change& change) {
+  const auto opening = change(talk.opening());
+  const auto first = talk.forward(opening);
+  check_bytes(first, talk.went(), talk.forwarded(opening).frame());
+  const auto answer = change(talk.answer());
+  check_bytes(talk.reply(answer), talk.came(), talk.translated_back(answer).frame());
+  const auto data = change(talk.data());
+  check_bytes(talk.forward(data), talk.went(), talk.forwarded(data).frame());
 }
 
 }  // namespace
 
 TEST_CASE("a connection goes to the backend and its replies come from the service") {
-  on_every_path(all_paths(), [](Datapath& dp, Conversation& talk, const Path& path, bool tcp) {
+  on_every(all_paths(), [](Datapath& dp, Conversation& talk) {
     const auto opening = talk.opening();
     const auto first = talk.forward(opening);
-    check(first, talk.went(), talk.forwarded(opening).frame(), went(path, {"flow_new"}));
+    check(first, talk.went(), talk.forwarded(opening).frame(), talk.counts_forward({"flow_new"}));
     CHECK(dp.count_flows(talk.half_table()) == 2);
 
     const auto answer = talk.answer();
     check(talk.reply(answer), talk.came(), talk.translated_back(answer).frame(),
-          came(path, tcp ? Names{} : Names{"flow_established"}));
-    if (tcp) {
+          talk.counts_reply(talk.tcp() ? Names{} : Names{"flow_established"}));
+    if (talk.tcp()) {
       const auto ack = talk.data().payload("");
       check(talk.forward(ack), talk.went(), talk.forwarded(ack).frame(),
-            went(path, {"flow_established"}));
+            talk.counts_forward({"flow_established"}));
     }
     CHECK(dp.count_flows(talk.half_table()) == 0);
     CHECK(dp.count_flows(FlowTable::kEstablished) == 2);
 
     for (int i = 0; i < 3; ++i) {
       const auto data = talk.data();
-      check(talk.forward(data), talk.went(), talk.forwarded(data).frame(), went(path, {}));
+      check(talk.forward(data), talk.went(), talk.forwarded(data).frame(), talk.counts_forward());
       const auto more = talk.more();
-      check(talk.reply(more), talk.came(), talk.translated_back(more).frame(), came(path, {}));
+      check(talk.reply(more), talk.came(), talk.translated_back(more).frame(), talk.counts_reply());
     }
+  });
+}
+
+TEST_CASE("options and extension headers are stepped over") {
+  on_every(all_paths(), [](Datapath&, Conversation& talk) {
+    talk_changed(talk, [&](const Packet& packet) {
+      if (talk.v4()) return packet.options({148, 4, 0, 0, 1, 1, 1});
+      return packet.extension(Extension::hop_by_hop(1))
+          .extension(Extension::routing(0, 0))
+          .extension(Extension::authentication())
+          .extension(Extension::destination(2));
+    });
+  });
+}
+
+TEST_CASE("one VLAN tag in the frame is stepped over at tc") {
+  auto paths = tc_paths();
+  std::erase_if(paths, [](const Path& path) { return path.raw(); });
+  on_every(paths, [](Datapath&, Conversation& talk) {
+    talk_changed(talk,
+                 [](const Packet& packet) { return packet.vlan({.id = 42, .tpid = 0x8100}); });
+  });
+  on_every(paths, [](Datapath&, Conversation& talk) {
+    talk_changed(talk,
+                 [](const Packet& packet) { return packet.vlan({.id = 42, .tpid = 0x88a8}); });
+  });
+}
+
+TEST_CASE("everything else in the headers stays") {
+  on_every(all_paths(), [](Datapath&, Conversation& talk) {
+    talk_changed(talk, [](const Packet& packet) {
+      return packet.tos(0xb9).id(0xbeef).df().flow_label(0x54321).tcp_options({2, 4, 5, 0xb4});
+    });
+  });
+}
+
+TEST_CASE("bytes behind the IP packet are not part of it") {
+  on_every(all_paths(), [](Datapath&, Conversation& talk) {
+    talk_changed(talk, [](const Packet& packet) { return packet.trailer(11); });
+  });
+}
+
+TEST_CASE("payloads of any size and parity") {
+  on_every(all_paths(), [](Datapath&, Conversation& talk) {
+    for (const std::size_t size : {20U, 21U, 999U, 1400U})
+      talk_changed(talk, [size](const Packet& packet) { return packet.payload(size); });
+  });
+}
+
+TEST_CASE("every kind of frontend leads to the same backend") {
+  in_both_worlds([](Datapath& dp, const World& world) {
+    const Endpoint backend{world.pod0, 8080};
+    const Endpoint at_node{world.node, 30080};
+    const Endpoint at_vip{world.vip, 443};
+    const Endpoint at_external{world.stranger, 80};
+    dp.serve({.proto = IPPROTO_UDP,
+              .frontends = {{at_node, WEIR_FRONTEND_NODE_PORT},
+                            {at_vip, WEIR_FRONTEND_LOAD_BALANCER},
+                            {at_external, WEIR_FRONTEND_EXTERNAL_IP}},
+              .backends = {{backend, true}},
+              .policies = 0});
+    for (const auto& frontend : {at_node, Endpoint{world.node1, 30080}, at_vip, at_external}) {
+      INFO(frontend.ip);
+      const auto request = from_uplink(IPPROTO_UDP, {world.client, 40000}, frontend);
+      check_bytes(dp.run(Hook::kUpIn, Device::kUp0, request.frame()), Verdict::kNext,
+                  request.to(backend).frame());
+      const auto reply = Packet::udp(backend, {world.client, 40000});
+      check(dp.run(Hook::kUpOut, Device::kUp0, reply.frame()), Verdict::kNext,
+            reply.from(frontend).frame(), {"reply_tc", "flow_established"});
+      // The next frontend translates to the same tuple: it needs another source port then.
+      dp.erase_flow(FlowTable::kEstablished, to_key(IPPROTO_UDP, {world.client, 40000}, frontend));
+      dp.erase_flow(FlowTable::kEstablished, to_key(IPPROTO_UDP, backend, {world.client, 40000}));
+    }
+  });
+}
+
+TEST_CASE("a node port is no port of an address on which node ports are not served") {
+  in_both_worlds([](Datapath& dp, const World& world) {
+    const Endpoint at_node{world.pod_gateway, 30080};
+    dp.serve({.proto = IPPROTO_UDP,
+              .frontends = {{at_node, WEIR_FRONTEND_NODE_PORT}},
+              .backends = {{{world.pod0, 8080}, true}},
+              .policies = 0});
+    const auto request = from_uplink(IPPROTO_UDP, {world.client, 40000}, at_node);
+    check(dp.run(Hook::kUpIn, Device::kUp0, request.frame()), Verdict::kNext, request.frame(),
+          {"pass_no_service"});
   });
 }
 

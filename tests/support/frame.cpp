@@ -225,7 +225,8 @@ std::string difference(const Frame& got, const Frame& wanted) {
 }
 
 std::ostream& operator<<(std::ostream& out, const Frame& frame) {
-  return out << describe(frame) << '\n' << hex(frame);
+  constexpr std::size_t kShown = 128;  // of a failed comparison, difference() tells the rest
+  return out << describe(frame) << '\n' << hex(frame.cut(kShown));
 }
 
 }  // namespace weir::test
