@@ -115,11 +115,11 @@ std::optional<std::string> Reconciler::lacking(const Draft& draft) const {
   if (draft.new_backends.size() > backends_.left())
     return full("backends", limits_.backends, "--max-backends");
   if (draft.new_frontends > 0 && frontends_used_ + draft.new_frontends > limits_.frontends)
-    return full("frontends", limits_.frontends, "--max-frontends");
+    return full("frontends", limits_.frontends, "fixed size");
   const auto addresses =
       current_.addresses.size() + new_addresses_.size() + draft.new_addresses.size();
   if (!draft.new_addresses.empty() && addresses > limits_.addresses)
-    return full("addresses", limits_.addresses, "--max-addresses");
+    return full("addresses", limits_.addresses, "fixed size");
   if (versions_.left() == 0) return full("versions", 2 * limits_.services, "--max-services");
   return std::nullopt;
 }

@@ -32,12 +32,13 @@ TEST_CASE("free ranges") {
     CHECK(free.take(1) == std::nullopt);
   }
   SECTION("ranges in use may be one, may overlap, may be empty") {
-    FreeRanges free{8,
-                    {{.first = 0, .count = 4},
-                     {.first = 0, .count = 4},
-                     {.first = 2, .count = 4},
-                     {.first = 7, .count = 0}}};
-    CHECK(free.take(2) == 6U);
+    FreeRanges free{9,
+                    {{.first = 0, .count = 6},
+                     {.first = 0, .count = 6},
+                     {.first = 2, .count = 1},
+                     {.first = 5, .count = 2},
+                     {.first = 8, .count = 0}}};
+    CHECK(free.take(2) == 7U);
     CHECK(free.take(1) == std::nullopt);
   }
   SECTION("what is given back joins its neighbours") {

@@ -109,7 +109,7 @@ TEST_CASE("too many frontends") {
     service.frontends[node_port(port)] = WEIR_FRONTEND_NODE_PORT;
   agent.to(tables({{named("d/a"), service}}));
   refuses(agent, tables({{named("d/a"), service}, {named("d/b"), wanted(2, {2})}}), "d/b",
-          "frontends: table of 6 is full (--max-frontends)");
+          "frontends: table of 6 is full (fixed size)");
   SECTION("an old one that ends makes room only afterwards") {
     service.frontends.erase(node_port(5));
     const auto want = tables({{named("d/a"), service}, {named("d/b"), wanted(2, {2})}});
@@ -129,7 +129,7 @@ TEST_CASE("too many addresses") {
   Agent agent{limits};
   agent.to(tables({{named("d/a"), wanted(1, {1, 2})}}));  // the node's, one, two: four
   refuses(agent, tables({{named("d/a"), wanted(1, {1, 2})}, {named("d/b"), wanted(2, {3})}}), "d/b",
-          "addresses: table of 5 is full (--max-addresses)");
+          "addresses: table of 5 is full (fixed size)");
   // One that is there already, for another reason, costs nothing.
   CHECK(agent.to(tables({{named("d/a"), wanted(1, {1, 2})}, {named("d/b"), wanted(2, {1})}}))
             .refused.empty());
