@@ -224,8 +224,9 @@ Allocation allocate(const Services& services, const Options& options) {
     }
     Place place = object->place;
     place.line = manifest.spec_line;
-    result.failures.emplace(key,
-                            Line{log::Level::warning, placed(place, service.error().message())});
+    result.failures.emplace(
+        key, Line{log::Level::warning, placed(place, fmt::format("Service {}: {}", key.to_string(),
+                                                                 service.error().message()))});
   }
   return result;
 }

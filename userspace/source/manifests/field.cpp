@@ -27,10 +27,7 @@ void Report::add(unsigned line, std::string text) {
   // A part of an object may be looked at twice.
   const auto same = [&](const Problem& old) { return old.line == line && old.text == text; };
   if (std::any_of(problems_.begin(), problems_.end(), same)) return;
-  if (problems_.size() < kMax)
-    problems_.push_back({line, std::move(text)});
-  else
-    ++dropped_;
+  problems_.push_back({line, std::move(text)});
 }
 
 std::vector<Problem> Report::take() {
@@ -70,6 +67,7 @@ std::string Field::path() const {
 }
 
 void Field::expected(std::string_view what) const {
+  if (report_->full()) return report_->drop();  // without the work of writing it
   const std::string where = path();
   const std::string got = value_ == nullptr ? "nothing" : describe(*value_);
   report_->add(line_,

@@ -34,6 +34,8 @@ class Report {
  public:
   void add(unsigned line, std::string text);
   [[nodiscard]] bool empty() const { return problems_.empty(); }
+  [[nodiscard]] bool full() const { return problems_.size() >= kMax; }
+  void drop() { ++dropped_; }
   // At most kMax; the last one then says how many more there are.
   [[nodiscard]] std::vector<Problem> take();
 

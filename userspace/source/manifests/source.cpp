@@ -98,14 +98,19 @@ class FileSource final : public Source {
     if (changed) {
       std::vector<ObjectPtr> objects;
       std::set<ObjectId> broken;
-      for (const auto& [path, file] : files_) {
-        objects.insert(objects.end(), file.objects().begin(), file.objects().end());
-        broken.insert(file.broken().begin(), file.broken().end());
-      }
+      // A file that seems gone comes last: if it was renamed, its objects are in another one.
+      for (const bool gone : {false, true})
+        for (const auto& [path, file] : files_) {
+          if (gone_.contains(path) != gone) continue;
+          objects.insert(objects.end(), file.objects().begin(), file.objects().end());
+          broken.insert(file.broken().begin(), file.broken().end());
+        }
       Assembly next = assemble(objects, broken, assembly_.in_force, options_);
       different = next.state != assembly_.state;
       assembly_ = std::move(next);
     }
+    // Nothing to complain of yet: what excludes each other may be a file on the move.
+    if (gone_.empty()) complaints_ = assembly_.lines;
     journal_.say(lines());
     return different;
   }
@@ -118,7 +123,7 @@ class FileSource final : public Source {
                                             printable(directory), why)});
     for (const auto& [path, file] : files_)
       lines.insert(lines.end(), file.lines().begin(), file.lines().end());
-    lines.insert(lines.end(), assembly_.lines.begin(), assembly_.lines.end());
+    lines.insert(lines.end(), complaints_.begin(), complaints_.end());
     return lines;
   }
 
@@ -130,6 +135,7 @@ class FileSource final : public Source {
   std::map<std::string, Watch::Clock::time_point> gone_;  // and when that is believed
   std::map<std::string, std::string> lost_;               // directories, and why
   Assembly assembly_;
+  std::vector<Line> complaints_;  // the assembly's, once no file is on the move
   Journal journal_;
 };
 

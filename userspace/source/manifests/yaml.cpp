@@ -112,9 +112,11 @@ class Reader {
     switch (event.type) {
       case YAML_DOCUMENT_START_EVENT:
         ++document_;
+        in_document_ = true;
         return true;
       case YAML_DOCUMENT_END_EVENT:
         sink_(document_, builder_.take());
+        in_document_ = false;
         return true;
       case YAML_ALIAS_EVENT:
         return builder_.alias(view(event.data.alias.anchor), line);
@@ -140,20 +142,26 @@ class Reader {
   }
 
   SyntaxError parser_error() {
-    // The documents' count is one behind where the error is in a document's first token.
-    if (parser_.state != YAML_PARSE_STREAM_START_STATE && document_ == 0) document_ = 1;
     const std::string_view problem =
         parser_.problem == nullptr ? "cannot be read" : parser_.problem;
-    // The encoding's errors know their offset only.
-    if (parser_.error == YAML_READER_ERROR) {
-      const auto end = text_.begin() +
-                       static_cast<std::ptrdiff_t>(std::min(parser_.problem_offset, text_.size()));
-      const auto newlines = std::count(text_.begin(), end, '\n');
-      return error(static_cast<unsigned>(newlines) + 1, problem);
-    }
+    if (parser_.error == YAML_READER_ERROR) return encoding_error(problem);
+    // The error may be in the very first token of a document.
+    if (!in_document_) ++document_;
     const unsigned line = line_of(parser_.problem_mark);
     if (parser_.context == nullptr) return error(line, problem);
     return error(line, fmt::format("{} {}", problem, parser_.context));
+  }
+
+  // These come when a block is read, long before the parser is there, and know their offset only.
+  SyntaxError encoding_error(std::string_view problem) {
+    const auto before = text_.substr(0, parser_.problem_offset);
+    const auto line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+    document_ = 1;
+    const DocumentSink count = [this](unsigned document, const Value&) { document_ = document; };
+    if (const auto earlier = Reader{before.substr(0, line_start), count}.run())
+      document_ = earlier->document;
+    const auto newlines = std::count(before.begin(), before.end(), '\n');
+    return error(static_cast<unsigned>(newlines) + 1, problem);
   }
 
   std::string_view text_;
@@ -161,6 +169,7 @@ class Reader {
   TreeBuilder builder_;
   yaml_parser_t parser_{};
   unsigned document_ = 0;
+  bool in_document_ = false;
 };
 
 }  // namespace
