@@ -28,9 +28,6 @@ WEIR_MAP(weir_device, HASH, __u32, struct weir_device, 1024, BPF_F_NO_PREALLOC);
 WEIR_MAP(weir_config, ARRAY, __u32, struct weir_config, 1, BPF_F_MMAPABLE);
 WEIR_MAP(weir_name, HASH, __u32, struct weir_name, 1024, BPF_F_NO_PREALLOC);
 
-/* Devices that XDP may redirect to: those that the agent found able to take it. */
-WEIR_MAP(weir_xdp_tx, DEVMAP_HASH, __u32, __u32, 1024, 0);
-
 /* Written by the kernel half. */
 WEIR_MAP(weir_flow, HASH, struct weir_flow_key, struct weir_flow, 4096, 0);
 WEIR_MAP(weir_half_tcp, LRU_HASH, struct weir_flow_key, struct weir_flow, 4096, 0);

@@ -5,6 +5,18 @@
 
 #include "steer.h"
 
+/*
+ * Devices that XDP may send to: those that the agent found able to take it.
+ * Pinned by the agent: the kernel adds a flag to every devmap, and libbpf
+ * takes a pin again only if the flags are those asked for.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, 1024);
+} weir_xdp_tx SEC(".maps");
+
 /* A flow sends one packet by the stack every so many ticks, which keeps its next hop alive. */
 #define PROBE_TICKS 16
 

@@ -27,30 +27,41 @@ int complain(std::FILE* err, std::string text, int status) {
   return status;
 }
 
+// What was said, for a person: CLI11 calls a wrong command a missing one.
+std::string reason(const CLI::App& app, const CLI::App& command, const CLI::Error& error) {
+  const bool group = !command.get_subcommands([](const CLI::App*) { return true; }).empty();
+  const auto rest = app.remaining(true);
+  if (group && !rest.empty() && !rest.front().starts_with('-'))
+    return fmt::format("{}: no such command", rest.front());
+  return error.what();
+}
+
 // Help and version go to `out` and are no errors; the rest is a line that names the command.
 int report(const CLI::App& app, const CLI::Error& error, std::FILE* out, std::FILE* err) {
   std::ostringstream text, ignored;
-  const int status = app.exit(error, text, ignored);
-  if (status == 0) {
+  if (app.exit(error, text, ignored) == 0) {
     fmt::print(out, "{}", text.str());
     return 0;
   }
-  std::string command;
-  for (const auto* at = &app; !at->get_subcommands().empty();) {
-    at = at->get_subcommands().back();
-    command += " " + at->get_name();
+  const auto* command = &app;
+  std::string name;
+  while (!command->get_subcommands().empty()) {
+    command = command->get_subcommands().back();
+    name += " " + command->get_name();
   }
-  const std::string heading = command.empty() ? "" : command.substr(1) + ": ";
-  return complain(err, fmt::format("{}{} (see weir{} --help)", heading, error.what(), command),
-                  kUsage);
+  const std::string heading = name.empty() ? "" : name.substr(1) + ": ";
+  const auto why = reason(app, *command, error);
+  return complain(err, fmt::format("{}{} (see weir{} --help)", heading, why, name), kUsage);
 }
 
 void set_up(CLI::App& app, Shared& shared, const Agent& agent) {
   app.require_subcommand(1);
   app.fallthrough();  // "weir status --pin-path X" as well as "weir --pin-path X status"
   app.set_version_flag("--version", version_text());
-  app.add_option("--pin-path", shared.pin_path, "Where the tables are pinned")
-      ->option_text(fmt::format("DIR ({})", kernel::kDefaultPinPath))
+  app.add_option(
+         "--pin-path", shared.pin_path,
+         fmt::format("Where the tables are pinned (WEIR_PIN_PATH, or {})", kernel::kDefaultPinPath))
+      ->option_text("DIR")
       ->envname("WEIR_PIN_PATH");
   app.footer("Example:\n  weir run --manifests /etc/weir/manifests\n  weir service list");
   add_run_command(app, shared, agent);

@@ -155,7 +155,7 @@ Check judge_forwarding(const node::Forwarding& forwarding) {
   std::vector<std::string_view> off;
   if (!forwarding.ipv4) off.push_back("net.ipv4.ip_forward");
   if (!forwarding.ipv6) off.push_back("net.ipv6.conf.all.forwarding");
-  return warning("forwarding", fmt::format("{} is 0: no traffic of that family reaches pods",
+  return warning("forwarding", fmt::format("off: {}; traffic of that family does not reach pods",
                                            fmt::join(off, ", ")));
 }
 

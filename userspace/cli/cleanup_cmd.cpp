@@ -117,11 +117,10 @@ Result<Removed> clean_up(const kernel::Pins& pins, bool force) {
 }
 
 void add_cleanup_command(CLI::App& app, Shared& shared) {
-  auto* cleanup = add_command(
-      app, {.name = "cleanup",
-            .description = "Remove every trace of weir: programs, tables, pins. Traffic to "
-                           "Services ends. Can be run twice.",
-            .example = "weir cleanup"});
+  auto* cleanup =
+      add_command(app, {.name = "cleanup",
+                        .description = "Remove every trace of weir; traffic to Services ends",
+                        .example = "weir cleanup"});
   auto force = std::make_shared<bool>(false);
   cleanup->add_flag("--force", *force, "Also while an agent is running");
   prints(*cleanup, shared, "clean up", [force](const kernel::Pins& pins) -> Result<Value> {

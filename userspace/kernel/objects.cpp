@@ -91,11 +91,32 @@ Result<> set_sizes(bpf_object* object, const Limits& limits) {
 // A program under a pin: replaced in one step if there is one already.
 Result<> pin_program(const Pins& pins, const bpf_program* program) {
   const std::string path = pins.program(bpf_program__name(program));
-  const std::string fresh = path + ".new";
+  const std::string fresh = path + "_new";  // bpffs keeps dots in names to itself
   ::unlink(fresh.c_str());
   if (const int rc = bpf_obj_pin(bpf_program__fd(program), fresh.c_str()); rc != 0)
     return fail(rc, "pin {}", path);
   if (std::rename(fresh.c_str(), path.c_str()) != 0) return fail(errno, "pin {}", path);
+  return {};
+}
+
+// A devmap is pinned by us: see bpf/lib/send_xdp.h.
+constexpr const char* kDevmap = "weir_xdp_tx";
+
+Result<> reuse_devmap(const Pins& pins, bpf_object* object) {
+  bpf_map* map = bpf_object__find_map_by_name(object, kDevmap);
+  if (!map) return {};
+  const UniqueFd pinned{bpf_obj_get(pins.map(kDevmap).c_str())};
+  if (!pinned) return errno == ENOENT ? Result<>{} : fail(errno, "open map {}", pins.map(kDevmap));
+  if (const int rc = bpf_map__reuse_fd(map, pinned.get()); rc != 0)
+    return fail(rc, "take over map {}", kDevmap);
+  return {};
+}
+
+Result<> pin_devmap(const Pins& pins, bpf_object* object) {
+  const bpf_map* map = bpf_object__find_map_by_name(object, kDevmap);
+  if (!map) return {};
+  const int rc = bpf_obj_pin(bpf_map__fd(map), pins.map(kDevmap).c_str());
+  if (rc != 0 && rc != -EEXIST) return fail(rc, "pin map {}", kDevmap);
   return {};
 }
 
@@ -109,9 +130,12 @@ Result<OwnedSkeleton<Skeleton>> load_object(const Pins& pins, const Limits& limi
   OwnedSkeleton<Skeleton> skeleton{Skeleton::open(&options)};
   if (!skeleton) return fail(errno, "open object {}", name);
   if (auto ok = set_sizes(skeleton->obj, limits); !ok) return std::unexpected{std::move(ok.error())};
+  if (auto ok = reuse_devmap(pins, skeleton->obj); !ok)
+    return std::unexpected{std::move(ok.error())};
   if (const int rc = Skeleton::load(skeleton.get()); rc != 0)
     return fail(rc, "load object {} into the kernel (--log-level debug shows the kernel's log)",
                 name);
+  if (auto ok = pin_devmap(pins, skeleton->obj); !ok) return std::unexpected{std::move(ok.error())};
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, skeleton->obj) {
     if (auto ok = pin_program(pins, program); !ok) return std::unexpected{std::move(ok.error())};
