@@ -111,7 +111,7 @@ route add 10.244.20.0/24 via 192.0.2.20
 route add 10.244.30.0/24 via 198.51.100.20
 route add 10.244.40.0/24 via 192.0.2.99
 route add unreachable 10.244.50.0/24
-route add 10.244.60.0/24 via 192.0.2.20 mtu 1280
+route add 10.244.60.0/24 via 192.0.2.20 mtu lock 1280
 route add default via 2001:db8:a::1
 route add fd00:1::11/128 dev pod0
 route add fd00:1::12/128 dev pod1
@@ -119,7 +119,7 @@ route add fd00:20::/64 via 2001:db8:a::20
 route add fd00:30::/64 via 2001:db8:b::20
 route add fd00:40::/64 via 2001:db8:a::99
 route add unreachable fd00:50::/64
-route add fd00:60::/64 via 2001:db8:a::20 mtu 1280
+route add fd00:60::/64 via 2001:db8:a::20 mtu lock 1280
 )";
 
 constexpr std::array<const char*, 12> kAllDevices{"up0",   "up0p",  "up1",    "up1p",
