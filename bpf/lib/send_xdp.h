@@ -36,7 +36,6 @@ static __always_inline enum weir_counter send_check(const struct ctx *ctx,
 		return act->mtu ? WEIR_pass_to_tc_packet : WEIR_pass_to_tc_neighbour;
 	if (!mac_known(act->dmac))
 		return WEIR_pass_to_tc_neighbour;
-	/* Also for XDP_TX: a veth whose peer has no NAPI swallows what it is given. */
 	if (!bpf_map_lookup_elem(&weir_xdp_tx, &ifindex))
 		return WEIR_pass_to_tc_route;
 	if (st->hit && act->touched != now && !((now ^ act->backend) % PROBE_TICKS))
@@ -101,7 +100,11 @@ static __always_inline long rewrite_xdp_ip(struct cursor frame, const struct pac
 	return 0;
 }
 
-/* record: to account on, or NULL. A verdict of XDP. */
+/*
+ * record: to account on, or NULL. A verdict of XDP: always a redirect, also out
+ * of the device that the frame came in by. XDP_TX on a veth wakes its peer only
+ * if that has an XDP program of its own (veth_xdp_flush() in drivers/net/veth.c).
+ */
 static __always_inline int send_xdp(const struct ctx *ctx, const struct steering *st,
 				    struct weir_flow *record)
 {
@@ -121,8 +124,6 @@ static __always_inline int send_xdp(const struct ctx *ctx, const struct steering
 	if (record)
 		flow_account(record, p->l3_len);
 	count(WEIR_forward_xdp);
-	if (act->ifindex == ctx_ifindex(ctx))
-		return XDP_TX;
 	return bpf_redirect_map(&weir_xdp_tx, act->ifindex, XDP_DROP);
 }
 
