@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+// status, drops, map list, map dump, check and cleanup over real maps.
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+
+#include "kernel/attach.hpp"
+#include "unit/cli/command_line.hpp"
+#include "unit/cli/pinned_maps.hpp"
+
+using namespace weir;
+using test::address;
+using test::PinnedMaps;
+using test::run;
+using test::run_json;
+
+namespace {
+
+std::vector<std::string> command(const PinnedMaps& maps, std::vector<std::string> words) {
+  words.insert(words.end(), {"--pin-path", maps.pins().path()});
+  return words;
+}
+
+const rapidjson::Value& row_of(const rapidjson::Value& rows, const char* field, const char* value) {
+  for (const auto& row : rows.GetArray())
+    if (std::string{row[field].GetString()} == value) return row;
+  FAIL(value);
+  return rows;
+}
+
+std::uint64_t monotonic_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// Two instructions: return 2, which is XDP_PASS.
+UniqueFd pass_program() {
+  std::array<bpf_insn, 2> code{};
+  code[0].code = BPF_ALU64 | BPF_MOV | BPF_K;
+  code[0].imm = 2;
+  code[1].code = BPF_JMP | BPF_EXIT;
+  return UniqueFd{
+      bpf_prog_load(BPF_PROG_TYPE_XDP, "weir_xdp", "GPL", code.data(), code.size(), nullptr)};
+}
+
+constexpr std::uint32_t kLoopback = 1;  // in a fresh network namespace
+
+}  // namespace
+
+TEST_CASE("status: nothing pinned is a state, and no error") {
+  const PinnedMaps namespaces;
+  const auto status = run_json({"status", "--pin-path", "/sys/fs/bpf/weir-none"});
+  CHECK(std::string{status["version"].GetString()} == "0.1.0");
+  CHECK(status["abi"].GetUint64() == WEIR_ABI_VERSION);
+  CHECK(std::string{status["pin_path"].GetString()} == "/sys/fs/bpf/weir-none");
+  CHECK_FALSE(status["agent_running"].GetBool());
+  CHECK_FALSE(status["tables_pinned"].GetBool());
+  CHECK_FALSE(status.HasMember("tables"));
+}
+
+TEST_CASE("status: an agent holds the lock, or does not") {
+  PinnedMaps maps;
+  CHECK_FALSE(run_json(command(maps, {"status"}))["agent_running"].GetBool());
+  {
+    const auto lock = maps.pins().lock();
+    REQUIRE(lock);
+    CHECK(run_json(command(maps, {"status"}))["agent_running"].GetBool());
+  }
+  CHECK_FALSE(run_json(command(maps, {"status"}))["agent_running"].GetBool());
+}
+
+TEST_CASE("status: the fill of every table") {
+  PinnedMaps maps;
+  maps.put("weir_address", address("10.96.0.10"), weir_address{.bits = WEIR_ADDRESS_SERVICE});
+  maps.put("weir_name", __u32{1}, weir_name{});
+  maps.put("weir_name", __u32{2}, weir_name{});
+  maps.array<__u32>("weir_current")[1] = 4;
+  maps.array<__u32>("weir_current")[2] = 5;
+  // Two lists share two slots of three.
+  maps.array<weir_version>("weir_version")[4].cluster = {.first = 10, .count = 3};
+  maps.array<weir_version>("weir_version")[5].local = {.first = 11, .count = 2};
+  maps.array<weir_backend>("weir_backend")[7].state = WEIR_BACKEND_GONE;
+  maps.array<weir_state>("weir_state")[0].flows = 21;
+  maps.array<weir_state>("weir_state")[0].queued = 23;
+
+  const auto status = run_json(command(maps, {"status"}));
+  const auto& tables = status["tables"];
+  CHECK(tables.Size() == 17);
+  const auto entries = [&](const char* name) {
+    return row_of(tables, "table", name)["entries"].GetUint64();
+  };
+  CHECK(entries("weir_address") == 1);
+  CHECK(entries("weir_service") == 0);
+  CHECK(entries("weir_name") == 2);
+  CHECK(entries("weir_current") == 2);
+  CHECK(entries("weir_version") == 2);
+  CHECK(entries("weir_slot") == 3);
+  CHECK(entries("weir_backend") == 1);
+  CHECK(entries("weir_flow") == 42);
+  CHECK(entries("weir_expiry") == 23);
+  CHECK(row_of(tables, "table", "weir_counter")["entries"].IsNull());
+  CHECK(row_of(tables, "table", "weir_flow")["max_entries"].GetUint64() == 2 * test::kEntries);
+  for (const auto& table : tables.GetArray()) CHECK(table["bytes"].GetUint64() > 0);
+}
+
+TEST_CASE("status: the health of the expiry timer") {
+  PinnedMaps maps;
+  const auto timer = [&] {
+    return std::string{run_json(command(maps, {"status"}))["expiry"]["timer"].GetString()};
+  };
+  CHECK(timer() == "never ran");
+  auto state = maps.array<weir_state>("weir_state");
+  state[0].expiry_runs = 1000;
+  state[0].expiry_checked = 50;
+  state[0].expiry_deleted = 20;
+  state[0].expiry_longest = 345'678;
+  state[0].expiry_last = monotonic_ns();
+  CHECK(timer() == "running");
+  const auto status = run_json(command(maps, {"status"}));
+  CHECK(status["expiry"]["last_run_ms_ago"].GetUint64() < 1500);
+  CHECK(status["expiry"]["longest_run_us"].GetUint64() == 345);
+  CHECK(status["expiry"]["runs"].GetUint64() == 1000);
+  CHECK(status["expiry"]["flows_checked"].GetUint64() == 50);
+  CHECK(status["expiry"]["flows_collected"].GetUint64() == 20);
+  state[0].expiry_last -= 5'000'000'000;
+  CHECK(timer() == "stalled");
+}
+
+TEST_CASE("status shows what is attached where, and cleanup takes it off") {
+  PinnedMaps maps;
+  const auto program = pass_program();
+  REQUIRE(program);
+  REQUIRE(
+      kernel::attach_xdp(program.get(), kLoopback, kernel::XdpMode::generic, maps.pins().links()));
+  REQUIRE(bpf_obj_pin(program.get(), maps.pins().program("weir_xdp").c_str()) == 0);
+  const auto status = run_json(command(maps, {"status"}));
+  REQUIRE(status["attachments"].Size() == 1);
+  const auto& attachment = status["attachments"][0];
+  CHECK(std::string{attachment["interface"].GetString()} == "lo");
+  CHECK(attachment["ifindex"].GetUint64() == kLoopback);
+  CHECK(std::string{attachment["hook"].GetString()} == "xdp");
+  CHECK(std::string{attachment["mode"].GetString()} == "generic");
+  CHECK(std::string{attachment["program"].GetString()} == "weir_xdp");
+  CHECK(attachment["live"].GetBool());
+
+  const auto removed = run_json(command(maps, {"cleanup"}));
+  CHECK(removed["attachments_removed"].GetUint64() == 1);
+  CHECK(removed["programs_removed"].GetUint64() == 1);
+  CHECK(removed["maps_removed"].GetUint64() == 17);
+  CHECK_FALSE(std::filesystem::exists(maps.pins().path()));
+  // The device is free again: its program is gone, and not only the pin.
+  __u32 id = 1;
+  CHECK(bpf_xdp_query_id(static_cast<int>(kLoopback), 0, &id) == 0);
+  CHECK(id == 0);
+}
+
+TEST_CASE("cleanup: a second time there is nothing to do") {
+  PinnedMaps maps;
+  CHECK(run(command(maps, {"cleanup"})).status == 0);
+  const auto removed = run_json(command(maps, {"cleanup"}));
+  CHECK(removed["attachments_removed"].GetUint64() == 0);
+  CHECK(removed["maps_removed"].GetUint64() == 0);
+}
+
+TEST_CASE("cleanup: not under a running agent, unless forced") {
+  PinnedMaps maps;
+  const auto lock = maps.pins().lock();
+  REQUIRE(lock);
+  const auto refused = run(command(maps, {"cleanup"}));
+  CHECK(refused.status == 1);
+  CHECK(refused.err == "weir: clean up: pin path " + maps.pins().path() +
+                           ": an agent is running on it; stop it first, or give --force\n");
+  CHECK(std::filesystem::exists(maps.pins().map("weir_flow")));
+  CHECK(run(command(maps, {"cleanup", "--force"})).status == 0);
+  CHECK_FALSE(std::filesystem::exists(maps.pins().map("weir_flow")));
+}
+
+TEST_CASE("cleanup: other versions of the tables go, other things stay") {
+  PinnedMaps maps;
+  namespace fs = std::filesystem;
+  const fs::path path{maps.pins().path()};
+  fs::create_directories(path / "v0" / "maps");
+  fs::create_directories(path / "vault");
+  fs::create_directories(path / "v1x");
+  CHECK(run(command(maps, {"cleanup"})).status == 0);
+  CHECK_FALSE(fs::exists(path / "v0"));
+  CHECK_FALSE(fs::exists(path / "v1"));
+  CHECK(fs::exists(path / "vault"));
+  CHECK(fs::exists(path / "v1x"));
+}
+
+TEST_CASE("cleanup: never on another file system") {
+  const PinnedMaps namespaces;
+  const auto path = std::filesystem::temp_directory_path() / ("weir-" + std::to_string(getpid()));
+  std::filesystem::create_directories(path / "v1" / "maps");
+  std::ofstream{path / "v1" / "maps" / "precious"} << "x";
+  const auto ran = run({"cleanup", "--pin-path", path.string()});
+  CHECK(ran.status == 1);
+  CHECK(ran.err == "weir: clean up: pin path " + path.string() +
+                       ": not on a bpf file system, so nothing is removed\n");
+  CHECK(std::filesystem::exists(path / "v1" / "maps" / "precious"));
+  std::filesystem::remove_all(path);
+}
+
+TEST_CASE("drops: summed over the CPUs, zeros on request") {
+  PinnedMaps maps;
+  maps.put_counter(WEIR_drop_no_route, {5, 7});
+  const auto rows = run_json(command(maps, {"drops"}));
+  REQUIRE(rows.Size() == 1);
+  CHECK(std::string{rows[0]["counter"].GetString()} == "drop_no_route");
+  CHECK(rows[0]["count"].GetUint64() == (libbpf_num_possible_cpus() > 1 ? 12U : 5U));
+  CHECK(std::string{rows[0]["meaning"].GetString()} == "no route to the backend or client");
+  const auto all = run_json(command(maps, {"drops", "--all"}));
+  CHECK(all.Size() == WEIR_COUNTER_MAX);
+  CHECK(std::string{all[0]["counter"].GetString()} == "forward_tc");
+}
+
+TEST_CASE("map list: layout and size") {
+  PinnedMaps maps;
+  const auto rows = run_json(command(maps, {"map", "list"}));
+  CHECK(rows.Size() == 17);
+  CHECK(std::string{rows[0]["map"].GetString()} == "weir_address");
+  const auto& flow = row_of(rows, "map", "weir_flow");
+  CHECK(std::string{flow["type"].GetString()} == "hash");
+  CHECK(flow["key_bytes"].GetUint64() == 40);
+  CHECK(flow["value_bytes"].GetUint64() == 128);
+  CHECK(std::string{row_of(rows, "map", "weir_half_udp")["type"].GetString()} == "lru_hash");
+}
+
+TEST_CASE("map dump: every map, by the ABI") {
+  PinnedMaps maps;
+  maps.put("weir_address", address("10.96.0.10"),
+           weir_address{.bits = WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_LOCAL | 1 << 9});
+  const auto addresses = run_json(command(maps, {"map", "dump", "weir_address"}));
+  REQUIRE(addresses.Size() == 1);
+  CHECK(std::string{addresses[0]["address"].GetString()} == "10.96.0.10");
+  REQUIRE(addresses[0]["bits"].Size() == 3);
+  CHECK(std::string{addresses[0]["bits"][0].GetString()} == "service");
+  CHECK(std::string{addresses[0]["bits"][1].GetString()} == "local");
+  CHECK(std::string{addresses[0]["bits"][2].GetString()} == "bit_9");
+
+  maps.array<weir_slot>("weir_slot")[9].backend = 77;
+  const auto slots = run_json(command(maps, {"map", "dump", "weir_slot"}));
+  REQUIRE(slots.Size() == 1);
+  CHECK(slots[0]["index"].GetUint64() == 9);
+  CHECK(slots[0]["backend"].GetUint64() == 77);
+
+  const auto all = run_json(command(maps, {"map", "list"}));
+  for (const auto& map : all.GetArray()) {
+    INFO(map["map"].GetString());
+    CHECK(run(command(maps, {"map", "dump", map["map"].GetString()})).status == 0);
+  }
+}
+
+TEST_CASE("map dump: keys sorted, ports in host order, names of devices") {
+  PinnedMaps maps;
+  const weir_flow_key high{.saddr = address("10.0.0.2"),
+                           .daddr = address("10.96.0.10"),
+                           .sport = htons(40'000),
+                           .dport = htons(80),
+                           .proto = IPPROTO_TCP,
+                           .zero = {}};
+  auto low = high;
+  low.saddr = address("10.0.0.1");
+  weir_flow value{};
+  value.flags = WEIR_FLOW_REPLY | WEIR_FLOW_SEND;
+  value.seen = WEIR_SEEN_FIN;
+  value.dmac[5] = 0xab;
+  value.token = 99;
+  maps.put("weir_flow", high, value);
+  maps.put("weir_flow", low, value);
+  const auto flows = run_json(command(maps, {"map", "dump", "weir_flow"}));
+  REQUIRE(flows.Size() == 2);
+  CHECK(std::string{flows[0]["from"].GetString()} == "10.0.0.1:40000");
+  CHECK(std::string{flows[1]["from"].GetString()} == "10.0.0.2:40000");
+  CHECK(std::string{flows[0]["to"].GetString()} == "10.96.0.10:80");
+  CHECK(flows[0]["flags"].Size() == 2);
+  CHECK(std::string{flows[0]["seen"][0].GetString()} == "fin");
+  CHECK(std::string{flows[0]["dmac"].GetString()} == "00:00:00:00:00:ab");
+  CHECK(flows[0]["token"].GetUint64() == 99);
+
+  maps.put("weir_xdp_tx", __u32{kLoopback}, __u32{kLoopback});
+  const auto devices = run_json(command(maps, {"map", "dump", "weir_xdp_tx"}));
+  REQUIRE(devices.Size() == 1);
+  CHECK(std::string{devices[0]["device"].GetString()} == "lo");
+}
+
+TEST_CASE("map dump: the head of the queue, counters, and a map that the ABI does not know") {
+  PinnedMaps maps;
+  auto queue = kernel::open_map(maps.pins(), "weir_expiry");
+  REQUIRE(queue);
+  weir_expiry element{};
+  element.key.sport = htons(1234);
+  element.token = 42;
+  REQUIRE(bpf_map_update_elem(queue->get(), nullptr, &element, BPF_ANY) == 0);
+  for (int again = 0; again < 2; ++again) {  // looking takes nothing away
+    const auto head = run_json(command(maps, {"map", "dump", "weir_expiry"}));
+    REQUIRE(head.Size() == 1);
+    CHECK(head[0]["token"].GetUint64() == 42);
+  }
+
+  maps.put_counter(3, {8});
+  const auto counters = run_json(command(maps, {"map", "dump", "weir_counter"}));
+  CHECK(counters[3]["count"].GetUint64() == 8);
+  CHECK(std::string{counters[3]["name"].GetString()} == "reply_tc");
+
+  const UniqueFd other{bpf_map_create(BPF_MAP_TYPE_HASH, "other", 2, 3, 8, nullptr)};
+  REQUIRE(bpf_obj_pin(other.get(), maps.pins().map("other").c_str()) == 0);
+  REQUIRE(bpf_map_update_elem(other.get(), "\x01\xab", "\x00\xff\x10", BPF_ANY) == 0);
+  const auto raw = run_json(command(maps, {"map", "dump", "other"}));
+  REQUIRE(raw.Size() == 1);
+  CHECK(std::string{raw[0]["key"].GetString()} == "01ab");
+  CHECK(std::string{raw[0]["value"].GetString()} == "00ff10");
+}
+
+TEST_CASE("map dump: a map that is not there, and names that lead elsewhere") {
+  PinnedMaps maps;
+  CHECK(run(command(maps, {"map", "dump", "weir_nothing"})).err ==
+        "weir: dump map: open map " + maps.pins().map("weir_nothing") +
+            ": No such file or directory\n");
+  for (const auto* name : {"../maps/weir_slot", "..", "/etc"})
+    CHECK(run(command(maps, {"map", "dump", name})).err ==
+          "weir: dump map: " + std::string{name} + ": not the name of a map\n");
+}
+
+TEST_CASE("a pinned map of another layout is an error, not nonsense") {
+  PinnedMaps maps;
+  std::filesystem::remove(maps.pins().map("weir_name"));
+  const UniqueFd other{bpf_map_create(BPF_MAP_TYPE_HASH, "weir_name", 4, 16, 8, nullptr)};
+  REQUIRE(bpf_obj_pin(other.get(), maps.pins().map("weir_name").c_str()) == 0);
+  const auto ran = run(command(maps, {"service", "list"}));
+  CHECK(ran.status == 1);
+  CHECK(ran.err ==
+        "weir: list services: map weir_name has another layout (key 4, value 16 bytes)\n");
+}
+
+TEST_CASE("check: one row a question; a running agent is a warning") {
+  PinnedMaps maps;
+  const auto rows = run_json(command(maps, {"check"}));
+  for (const auto* name : {"kernel", "capabilities", "pin_path", "tc", "xdp", "source_ports",
+                           "kube_proxy", "masquerade", "agent"}) {
+    INFO(name);
+    CHECK(std::string{row_of(rows, "check", name)["result"].GetString()} == "ok");
+  }
+  // A fresh network namespace forwards nothing.
+  CHECK(std::string{row_of(rows, "check", "forwarding")["result"].GetString()} == "warning");
+  const auto lock = maps.pins().lock();
+  REQUIRE(lock);
+  const auto locked = run_json(command(maps, {"check"}));
+  CHECK(std::string{row_of(locked, "check", "agent")["result"].GetString()} == "warning");
+}
+
+TEST_CASE("check: a failed row is exit status 1") {
+  const PinnedMaps namespaces;
+  const auto ran = run({"check", "--pin-path", "/tmp/weir"});
+  CHECK(ran.status == 1);
+  CHECK(ran.err.empty());
+  CHECK(ran.out.find("/tmp/weir: /tmp is not on a bpf file system") != std::string::npos);
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/run_options.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <fstream>
+
+#include "support/catch.hpp"
+#include "unit/cli/command_line.hpp"
+
+using namespace weir;
+using namespace weir::cli;
+using test::run;
+
+namespace {
+
+// A file with this text, removed at the end.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::string& text) {
+    const int fd = mkstemp(path_.data());
+    REQUIRE(fd >= 0);
+    close(fd);
+    std::ofstream{path_} << text;
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() { unlink(path_.c_str()); }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_ = "/tmp/weir-config-XXXXXX";
+};
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+agent::Options options_of(std::vector<std::string> flags) {
+  flags.insert(flags.begin(), {"run", "--manifests", "/m"});
+  const auto ran = run(flags);
+  INFO(ran.err);
+  REQUIRE(ran.status == 0);
+  REQUIRE(ran.agent);
+  return *ran.agent;
+}
+
+// The same through a file.
+agent::Options options_of_file(const std::string& text, std::vector<std::string> flags = {}) {
+  const TemporaryFile file{text};
+  flags.insert(flags.begin(), {"run", "--config", file.path()});
+  const auto ran = run(flags);
+  INFO(ran.err);
+  REQUIRE(ran.status == 0);
+  REQUIRE(ran.agent);
+  return *ran.agent;
+}
+
+std::string texts(const std::vector<Cidr>& blocks) {
+  std::string out;
+  for (const auto& block : blocks) out += block.to_string() + " ";
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("run: the defaults") {
+  const auto options = options_of({});
+  CHECK(options.manifests == Values{"/m"});
+  CHECK(options.node_name == host_name());
+  CHECK(options.uplinks.empty());
+  CHECK(options.pod_interfaces ==
+        Values{"veth*", "cali*", "lxc*", "cni*", "eni*", "azv*", "gke*", "nk*"});
+  CHECK(options.node_port_addresses.empty());
+  CHECK(options.xdp == agent::XdpMode::automatic);
+  CHECK(texts(options.service_cidrs) == "10.96.0.0/12 fd00:10:96::/112 ");
+  CHECK(options.load_balancer_pools.empty());
+  CHECK(options.node_ports == agent::PortRange{30'000, 32'767});
+  CHECK(options.source_ports == std::vector<agent::PortRange>{{61'000, 65'535}, {1'024, 29'999}});
+  CHECK(options.pin_path == "/sys/fs/bpf/weir");
+  CHECK(options.limits == Limits{});
+  CHECK(options.limits.flows == 262'144);
+  CHECK(options.lifetimes.tcp == std::chrono::hours{24});
+  CHECK(options.lifetimes.tcp_half_closed == std::chrono::hours{1});
+  CHECK(options.lifetimes.tcp_closing == std::chrono::seconds{10});
+  CHECK(options.lifetimes.udp == std::chrono::seconds{120});
+  CHECK(options.lifetimes.half_open == std::chrono::seconds{60});
+  CHECK(options.log_level == log::Level::info);
+}
+
+TEST_CASE("run: every flag reaches its option") {
+  const auto o = options_of({"--node-name",
+                             "n1",
+                             "--uplink",
+                             "eth0",
+                             "wg*",
+                             "--pod-interface",
+                             "p*",
+                             "--node-port-address",
+                             "10.0.0.0/8",
+                             "primary",
+                             "--xdp=native",
+                             "--service-cidr",
+                             "10.1.0.0/16",
+                             "--load-balancer-pool",
+                             "192.0.2.0/24",
+                             "2001:db8::/64",
+                             "--node-port-range",
+                             "20000-20099",
+                             "--source-port-range",
+                             "1024-19999",
+                             "61000-65535"});
+  CHECK(o.node_name == "n1");
+  CHECK(o.uplinks == Values{"eth0", "wg*"});
+  CHECK(o.pod_interfaces == Values{"p*"});
+  CHECK(o.node_port_addresses == Values{"10.0.0.0/8", "primary"});
+  CHECK(o.xdp == agent::XdpMode::native);
+  CHECK(texts(o.service_cidrs) == "10.1.0.0/16 ");
+  CHECK(texts(o.load_balancer_pools) == "192.0.2.0/24 2001:db8::/64 ");
+  CHECK(o.node_ports == agent::PortRange{20'000, 20'099});
+}
+
+TEST_CASE("run: sizes, lifetimes, ports, path and level") {
+  const auto o = options_of({"--max-services=1", "--max-backends=2", "--max-slots=3",
+                             "--max-flows=4", "--max-half-open=5", "--tcp-timeout=6s",
+                             "--tcp-half-closed-timeout=7s", "--tcp-closing-timeout=8s",
+                             "--udp-timeout=9s", "--half-open-timeout=10s", "--source-port-range",
+                             "40000-49999", "--log-level=debug", "--pin-path=/sys/fs/bpf/x"});
+  CHECK(o.limits.services == 1);
+  CHECK(o.limits.backends == 2);
+  CHECK(o.limits.slots == 3);
+  CHECK(o.limits.flows == 4);
+  CHECK(o.limits.half_open == 5);
+  using std::chrono::seconds;
+  CHECK(o.lifetimes.tcp == seconds{6});
+  CHECK(o.lifetimes.tcp_half_closed == seconds{7});
+  CHECK(o.lifetimes.tcp_closing == seconds{8});
+  CHECK(o.lifetimes.udp == seconds{9});
+  CHECK(o.lifetimes.half_open == seconds{10});
+  CHECK(o.source_ports == std::vector<agent::PortRange>{{40'000, 49'999}});
+  CHECK(o.log_level == log::Level::debug);
+  CHECK(o.pin_path == "/sys/fs/bpf/x");
+}
+
+TEST_CASE("run: several values after one flag, or the flag several times") {
+  CHECK(run({"run", "--manifests", "a", "b"}).agent->manifests == Values{"a", "b"});
+  CHECK(run({"run", "--manifests", "a", "--manifests", "b"}).agent->manifests == Values{"a", "b"});
+}
+
+TEST_CASE("run: what cannot be meant is a usage error that says why, and starts nothing") {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
+      {{"--udp-timeout", "12q"}, "--udp-timeout: 12q: expected a duration"},
+      {{"--xdp", "maybe"}, "--xdp: maybe: expected auto, native, generic or off"},
+      {{"--log-level", "loud"}, "--log-level: loud: expected debug, info, warning or error"},
+      {{"--service-cidr", "10.0.0.1/8"}, "--service-cidr: 10.0.0.1/8: expected a block"},
+      {{"--service-cidr", "10.0.0.0/8", "11.0.0.0/8"},
+       "--service-cidr: 11.0.0.0/8: expected at most one block of each family"},
+      {{"--node-port-range", "9-1"}, "--node-port-range: 9-1: expected a range of ports"},
+      {{"--node-port-address", "eth0"}, "--node-port-address: eth0: expected a block"},
+      {{"--max-flows", "0"}, "--max-flows: 0: expected a number from 1 to 268435456"},
+      {{"--max-flows", "268435457"}, "--max-flows: 268435457: expected a number"},
+      {{"--source-port-range", "1024-2000", "2000-3000"},
+       "--source-port-range: 1024-2000 and 2000-3000 overlap"},
+      {{"--source-port-range", "1-2", "3-4", "5-6"},
+       "--source-port-range: expected at most two ranges, got 3"},
+      {{"--source-port-range", "30000-40000"},
+       "--source-port-range: 30000-40000 overlaps the node ports 30000-32767"},
+      {{"--node-name", ""}, "--node-name: expected a text that is not empty"},
+  };
+  for (const auto& [flags, why] : cases) {
+    auto arguments = flags;
+    arguments.insert(arguments.begin(), {"run", "--manifests", "/m"});
+    const auto ran = run(arguments);
+    INFO(ran.err);
+    CHECK(ran.status == 2);
+    CHECK(ran.err.starts_with("weir: run: " + why));
+    CHECK_FALSE(ran.agent);
+  }
+}
+
+TEST_CASE("run: without manifests there is nothing to do") {
+  const auto ran = run({"run"});
+  CHECK(ran.status == 2);
+  CHECK(ran.err == "weir: run: --manifests: expected at least one path (see weir run --help)\n");
+}
+
+TEST_CASE("run: an error of the agent is one line and status 1") {
+  const auto ran = run({"run", "--manifests", "/m"}, "attach weir_xdp to eth0: no");
+  CHECK(ran.status == 1);
+  CHECK(ran.err == "weir: run: attach weir_xdp to eth0: no\n");
+}
+
+TEST_CASE("config file: the same names, single values and lists") {
+  const auto o = options_of_file(
+      "# a comment\n"
+      "manifests: [/a, /b]\n"
+      "node-name: \"from-file\"\n"
+      "uplink:\n  - eth0\n  - eth1\n"
+      "max-flows: 1024\n"
+      "udp-timeout: 30s\n"
+      "pin-path: /sys/fs/bpf/filed\n");
+  CHECK(o.manifests == Values{"/a", "/b"});
+  CHECK(o.node_name == "from-file");
+  CHECK(o.uplinks == Values{"eth0", "eth1"});
+  CHECK(o.limits.flows == 1024);
+  CHECK(o.lifetimes.udp == std::chrono::seconds{30});
+  CHECK(o.pin_path == "/sys/fs/bpf/filed");
+}
+
+TEST_CASE("config file: flags win, whole") {
+  const auto o = options_of_file("manifests: [/a, /b]\nnode-name: filed\npin-path: /filed\n",
+                                 {"--manifests", "/flag", "--pin-path", "/flagged"});
+  CHECK(o.manifests == Values{"/flag"});
+  CHECK(o.node_name == "filed");
+  CHECK(o.pin_path == "/flagged");
+}
+
+TEST_CASE("config file: what is wrong in it is named with its line") {
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"manifests: /a\nnode-nam: x\n", "line 2: node-nam: no such option"},
+      {"manifests: /a\nudp-timeout: 3\n", "line 2: udp-timeout: 3: expected a duration"},
+      {"node-name: [a, b]\n", "line 1: node-name: expected one value, not a list"},
+      {"manifests: []\n", "line 1: manifests: expected a value"},
+      {"manifests:\n  a: b\n", "line 2: manifests: expected a value or a list of values"},
+      {"- a\n", "line 1: expected a mapping of option names to values"},
+      {"manifests: /a\nmanifests: /b\n", "line 2: manifests: given twice"},
+      {"manifests: /a\n---\nnode-name: b\n", "line 3: expected one document"},
+      {"manifests: [a\n", "line 2: "},
+      {"manifests: \"\"\n", "line 1: manifests: expected texts that are not empty"},
+      {"config: x\n", "line 1: config: no such option"},
+  };
+  for (const auto& [text, why] : cases) {
+    const TemporaryFile file{text};
+    const auto ran = run({"run", "--config", file.path()});
+    INFO(text);
+    INFO(ran.err);
+    CHECK(ran.status == 1);
+    CHECK(ran.err.starts_with("weir: run: read config " + file.path() + ": " + why));
+    CHECK(ran.err.find('\n') + 1 == ran.err.size());
+    CHECK_FALSE(ran.agent);
+  }
+}
+
+TEST_CASE("config file: a wrong value is an error even where a flag wins over it") {
+  const TemporaryFile file{"node-name: [a, b]\n"};
+  const auto ran = run({"run", "--config", file.path(), "--manifests", "/m", "--node-name", "n"});
+  CHECK(ran.status == 1);
+  CHECK(ran.err.find("line 1: node-name: expected one value") != std::string::npos);
+}
+
+TEST_CASE("config file: none there, a directory, and an empty one") {
+  CHECK(run({"run", "--config", "/nowhere/weir.yaml"}).err ==
+        "weir: run: read config /nowhere/weir.yaml: No such file or directory\n");
+  CHECK(run({"run", "--config", "/tmp"}).err == "weir: run: read config /tmp: Is a directory\n");
+  const TemporaryFile empty{""};
+  const auto ran = run({"run", "--config", empty.path()});
+  CHECK(ran.status == 1);
+  CHECK(ran.err == "weir: run: --manifests: expected at least one path\n");
+  CHECK(run({"run", "--config", empty.path(), "--manifests", "/m"}).status == 0);
+}
+
+TEST_CASE("WEIR_PIN_PATH stands in for --pin-path, and loses to it") {
+  setenv("WEIR_PIN_PATH", "/from/env", 1);
+  const auto by_env = run({"run", "--manifests", "/m"});
+  const auto by_flag = run({"run", "--manifests", "/m", "--pin-path", "/from/flag"});
+  unsetenv("WEIR_PIN_PATH");
+  REQUIRE(by_env.agent);
+  CHECK(by_env.agent->pin_path == "/from/env");
+  REQUIRE(by_flag.agent);
+  CHECK(by_flag.agent->pin_path == "/from/flag");
+}
