@@ -25,8 +25,9 @@ bool matches_any(const std::vector<std::string>& patterns, const Device& device)
   return std::ranges::any_of(patterns, [&](const auto& each) { return matches(each, device); });
 }
 
+// weir can parse its frames. Loopback is neither: its link layer is ARPHRD_LOOPBACK.
 bool usable_device(const Device& device) {
-  return !device.loopback() && (device.ethernet() || device.raw());
+  return device.ethernet() || device.raw();
 }
 
 // Nothing that is sent there reaches another machine, or not by this device.
@@ -77,7 +78,7 @@ class Classifier {
   }
 
   [[nodiscard]] bool is_pod(const Device& device) const {
-    return usable_device(device) && !device.bridge() && !is_named_uplink(device) &&
+    return usable_device(device) && !device.bridge() &&
            matches_any(selection_.pod_interface, device);
   }
 

@@ -109,9 +109,13 @@ TEST_CASE("overlays are uplinks, with and without an Ethernet header") {
   node.device(5, "tunl0", "ipip", ARPHRD_TUNNEL);  // no route, no address: not in use
   node.device(6, "vxlan.calico", "vxlan");
   node.route("10.246.0.0/16", 6);
+  node.device(7, "ppp0", "", ARPHRD_PPP);
+  node.route("10.247.0.0/16", 7);
 
   const auto found = classify(node.network, {});
-  CHECK(summary(found) == "eth0:uplink flannel.1:uplink wg0:uplink vxlan.calico:uplink");
+  CHECK(summary(found) ==
+        "eth0:uplink flannel.1:uplink wg0:uplink vxlan.calico:uplink "
+        "ppp0:uplink");
   CHECK(named(found, "flannel.1")->ethernet);
   CHECK_FALSE(named(found, "wg0")->ethernet);
   CHECK(named(found, "flannel.1")->source4 == ip("10.244.0.0"));
@@ -199,11 +203,6 @@ TEST_CASE("uplinks by name") {
   }
   SECTION("a whole name does") {
     CHECK(summary(node, {.uplink = {"eni5"}}) == "eni5:uplink veth1:pod@5");
-  }
-  SECTION("a port taken as uplink leaves its bridge without pods") {
-    node.network.devices[5].addresses = {on("10.1.0.1/24")};
-    const Selection selection{.uplink = {"veth1", "cni0"}};
-    CHECK(summary(node, selection) == "eni5:pod cni0:uplink veth1:uplink@5");
   }
   SECTION("loopback never") {
     CHECK(summary(node, {.uplink = {"lo"}}) == "eni5:pod veth1:pod@5");

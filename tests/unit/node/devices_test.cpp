@@ -70,6 +70,7 @@ TEST_CASE("which route reports are worth reading the table again") {
   CHECK_FALSE(matters(known, other.route("10.5.0.0/16", 2, "10.0.0.1"), false));
   CHECK(matters(known, other.route("10.5.0.0/16", 3, "10.0.0.1"), true));
   CHECK(matters(known, other.route("10.0.0.0/8", 2, "10.0.0.1"), false));
+  CHECK_FALSE(matters(known, other.route("10.0.0.0/8", 3, "10.0.0.1"), false));
   other.route("0.0.0.0/0", 2, "10.0.0.9").metric = 200;
   CHECK_FALSE(matters(known, other.network.routes.back(), true));
   other.network.routes.back().metric = 50;

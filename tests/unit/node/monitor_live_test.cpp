@@ -71,6 +71,7 @@ TEST_CASE("what is there when the monitor opens") {
   run("ip route add default via 10.0.0.1 metric 77 src 10.0.0.6");
   run("ip -6 route add default via fd00::1");
   run("ip route add 10.99.0.0/16 via 10.0.0.1 table 100 && ip route add blackhole 10.98.0.0/16");
+  run("ip link set vethB up && ip route add local 10.97.0.0/16 dev vethB table main");
   const auto monitor = opened();
   const auto& network = monitor.network();
 
@@ -109,6 +110,7 @@ TEST_CASE("what is there when the monitor opens") {
   CHECK(chosen->metric == 77);
   CHECK(has_route(network, "::/0", "eth0"));
   CHECK_FALSE(has_route(network, "10.99.0.0/16", "eth0"));
+  CHECK_FALSE(has_route(network, "10.97.0.0/16", "vethB"));
   CHECK_FALSE(std::ranges::any_of(
       network.routes, [](const Route& route) { return route.destination.base.is_link_local(); }));
 
@@ -179,6 +181,13 @@ TEST_CASE("addresses, names and routes that change") {
     CHECK(soon([](const auto& n) { return !has_address(n.find("eth0"), "10.0.0.5"); }));
     CHECK(soon([](const auto& n) { return !has_route(n, "0.0.0.0/0", "eth0"); }));
   }
+  SECTION("an address goes, and a route that preferred it") {
+    run("ip addr add 10.8.0.1/32 dev lo && ip route add 10.9.0.0/16 dev eth1 src 10.8.0.1");
+    CHECK(soon([](const auto& n) { return has_route(n, "10.9.0.0/16", "eth1"); }));
+    run("ip addr del 10.8.0.1/32 dev lo");
+    CHECK(soon([](const auto& n) { return !has_address(n.find("lo"), "10.8.0.1"); }));
+    CHECK_FALSE(has_route(monitor.network(), "10.9.0.0/16", "eth1"));
+  }
   SECTION("the device is switched off, and its routes go unreported") {
     run("ip link set eth0 down");
     CHECK(soon([](const auto& n) { return !n.find("eth0")->up; }));
@@ -205,6 +214,11 @@ TEST_CASE("addresses, names and routes that change") {
     const auto& routes = monitor.network().routes;
     CHECK(std::ranges::find(routes, Cidr::parse("10.5.0.0/16"), &Route::destination)->gateway ==
           ip("fe80::1"));
+  }
+  SECTION("an MTU, and the addresses stay") {
+    run("ip link set eth0 mtu 1400");
+    CHECK(soon([](const auto& n) { return n.find("eth0")->mtu == 1400; }));
+    CHECK(has_address(monitor.network().find("eth0"), "10.0.0.5"));
   }
   SECTION("a name") {
     run("ip link set eth0 down && ip link set eth0 name up0");
