@@ -103,7 +103,8 @@ Result<> Edges::attach_direction(const node::Attachment& at, kernel::Direction d
 Result<> Edges::attach_xdp(const node::NodeNetwork& network, const node::Attachment& at) {
   const kernel::LinkName link{.ifindex = at.ifindex, .hook = kernel::Hook::xdp};
   const auto* device = network.find(at.ifindex);
-  if (options_->xdp == XdpMode::off || !at.ethernet || !device)
+  // What comes out of a tunnel has been through its carrier's queue: XDP is for the carrier.
+  if (options_->xdp == XdpMode::off || !at.ethernet || !device || device->tunnel())
     return kernel::detach(link, pins_.links());
   auto mode = kernel::XdpMode::generic;
   if (options_->xdp != XdpMode::generic) {
