@@ -43,8 +43,8 @@ using Counters = std::array<std::uint64_t, WEIR_COUNTER_MAX>;
 
 // Of all CPUs.
 Counters read_counters() {
-  static const auto kCpus = static_cast<std::size_t>(libbpf_num_possible_cpus());
-  std::vector<std::uint64_t> values(kCpus * WEIR_COUNTER_MAX);
+  static const auto cpus = static_cast<std::size_t>(libbpf_num_possible_cpus());
+  std::vector<std::uint64_t> values(cpus * WEIR_COUNTER_MAX);
   std::array<std::uint32_t, WEIR_COUNTER_MAX> keys{};
   std::uint32_t position = 0;
   std::uint32_t count = WEIR_COUNTER_MAX;
@@ -52,7 +52,7 @@ Counters read_counters() {
                                       keys.data(), values.data(), &count, nullptr);
   REQUIRE((rc == 0 || rc == -ENOENT));
   Counters sums{};
-  for (std::size_t i = 0; i < values.size(); ++i) sums.at(i / kCpus) += values[i];
+  for (std::size_t i = 0; i < values.size(); ++i) sums.at(i / cpus) += values[i];
   return sums;
 }
 

@@ -186,8 +186,8 @@ void build() {
 }  // namespace
 
 void enter_topology() {
-  static const bool kBuilt = (build(), true);
-  static_cast<void>(kBuilt);
+  static const bool built = (build(), true);
+  static_cast<void>(built);
 }
 
 std::uint32_t ifindex(Device device) {
