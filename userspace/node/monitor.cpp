@@ -173,7 +173,8 @@ void Monitor::take(const nlmsghdr& message, NodeNetwork& next) {
       break;
     case RTM_DELADDR:
       stale_.addresses = true;
-      // IPv4 routes that preferred this address go with it, unreported.
+      // With the last IPv4 address of a device its routes go unreported, and before Linux 6.7 so do
+      // those that preferred the address.
       if (auto gone = read_address(message); gone && !gone->second.address.is_link_local())
         stale_.routes = true;
       break;

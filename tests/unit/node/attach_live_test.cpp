@@ -96,6 +96,8 @@ TEST_CASE("tcx programs are attached, kept, exchanged and taken off") {
   CHECK(in_line(sandbox.kIfindex, kTcxEgress) == Ids{id_of(first)});
   CHECK(sandbox.all()[0].link_id == before[0].link_id);
 
+  // Also while somebody, say bpftool, has the link open.
+  const UniqueFd held{bpf_obj_get((sandbox.links() + "/77-tcx-ingress").c_str())};
   REQUIRE(kernel::detach({sandbox.kIfindex, Hook::tcx_ingress}, sandbox.links()));
   CHECK(in_line(sandbox.kIfindex, kTcxIngress).empty());
   CHECK_FALSE(sandbox.pinned("77-tcx-ingress"));

@@ -202,6 +202,13 @@ TEST_CASE("addresses, names and routes that change") {
     CHECK(soon([](const auto& n) { return has_route(n, "0.0.0.0/0", "eth1"); }));
     CHECK(soon([](const auto& n) { return !has_route(n, "0.0.0.0/0", "eth0"); }));
   }
+  SECTION("a route moves to a device that has such routes already") {
+    run("ip addr add 10.1.0.5/24 dev eth1 && ip route add 10.60.0.0/16 via 10.1.0.1");
+    run("ip route del default && ip route add 10.70.0.0/16 via 10.0.0.1");
+    CHECK(soon([](const auto& n) { return has_route(n, "10.70.0.0/16", "eth0"); }));
+    run("ip route replace 10.70.0.0/16 via 10.1.0.1");
+    CHECK(soon([](const auto& n) { return !has_route(n, "10.70.0.0/16", "eth0"); }));
+  }
   SECTION("a route of several ways is on each of its devices") {
     run("ip addr add 10.1.0.5/24 dev eth1");
     run("ip route replace default nexthop via 10.0.0.1 nexthop via 10.1.0.1");
