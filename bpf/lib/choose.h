@@ -47,7 +47,9 @@ static __always_inline enum weir_counter choose_service(const struct packet *p, 
 		service = bpf_map_lookup_elem(&weir_service, &key);
 	}
 	if (!service) /* an address of the node has ports that are none of ours */
-		return bits & WEIR_ADDRESS_NODE ? WEIR_pass_no_service : WEIR_answer_unreachable;
+		return bits & WEIR_ADDRESS_SERVICE && !(bits & WEIR_ADDRESS_NODE)
+			       ? WEIR_answer_unreachable
+			       : WEIR_pass_no_service;
 	*to = *service;
 	return CHOSEN;
 }

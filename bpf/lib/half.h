@@ -42,9 +42,11 @@ static __always_inline bool half_collect(struct scratch *s, const struct weir_fl
 
 /* Puts the lost half of a pair back: the table may have evicted either. */
 static __always_inline void half_repair(struct scratch *s, const struct weir_flow_key *key,
-					__u32 check, const struct weir_flow *record, __u64 seed)
+					__u32 check, const struct action *act,
+					const struct weir_flow *record, __u64 seed)
 {
-	if (!half_collect(s, key, check, record, seed))
+	flow_peer_key(&s->peer, key, act);
+	if (half_find(&s->peer) || !half_collect(s, key, check, record, seed))
 		return;
 	if (!half_put(&s->peer, &s->two, BPF_NOEXIST))
 		count(WEIR_flow_repaired);
@@ -175,7 +177,7 @@ static __always_inline enum half_fate half_tcp_reply(struct scratch *s, const st
 	 */
 	if (known && (!(p->tcp & TCP_ACK) || p->ack != act->syn_ack))
 		return HALF_NOT_OURS;
-	half_repair(s, &p->key, check, record, cfg->seed);
+	half_repair(s, &p->key, check, act, record, cfg->seed);
 	if (known && (p->tcp & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK))
 		half_answered(s, &p->key, p, act, record, cfg->seed);
 	return HALF_GO_ON;
@@ -203,6 +205,8 @@ static __always_inline enum half_fate half_tcp_forward(struct scratch *s, const 
 	}
 	if (acked)
 		half_promote(s, &p->key, check, record, cfg);
+	else
+		half_repair(s, &p->key, check, act, record, cfg->seed);
 	return HALF_GO_ON;
 }
 
@@ -219,6 +223,8 @@ static __always_inline enum half_fate half_step(struct scratch *s, const struct 
 	}
 	if (act->flags & WEIR_FLOW_REPLY)
 		half_promote(s, &p->key, check, record, cfg);
+	else
+		half_repair(s, &p->key, check, act, record, cfg->seed);
 	return HALF_GO_ON;
 }
 

@@ -7,35 +7,13 @@
 #ifndef WEIR_BPF_STEER_H
 #define WEIR_BPF_STEER_H
 
-#include "open.h"
+#include "hit.h"
 
 /*
  * What the tc programs need in front of them; more is fetched only when a
  * packet turns out to have more headers.
  */
 #define PULL_FIRST (sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + sizeof(struct tcphdr))
-
-enum verdict {
-	VERDICT_PASS,	   /* not ours, untouched */
-	VERDICT_TRANSLATE, /* rewrite, then on through the stack */
-	VERDICT_SEND,	   /* rewrite and send: the stack must not see it */
-	VERDICT_ANSWER,	   /* reply with an ICMP error */
-	VERDICT_DROP,
-};
-
-/* One packet on its way through; what global functions share with their caller. */
-struct steering {
-	struct packet packet;
-	struct action action;
-	__u64 hash;
-	enum weir_counter why; /* with PASS, ANSWER, DROP */
-	__u32 bits;	       /* enum weir_address_bit of the destination */
-	__u32 avoid;	       /* backend index that did not answer, or 0 */
-	__u8 edge;	       /* enum edge */
-	bool hit;	       /* of a flow that was there before */
-	bool half;	       /* in a half-open table */
-	bool egress;
-};
 
 static __always_inline enum verdict steer_verdict(struct steering *st, enum weir_counter why)
 {
@@ -72,223 +50,6 @@ static __always_inline enum weir_counter steer_parse(const struct ctx *ctx, stru
 		ctx_pull(ctx, CURSOR_REACH);
 	}
 	return bad;
-}
-
-/* Takes a flow away in whichever table it is, so that the packet is a new one's. */
-static __always_inline void steer_forget(struct scratch *s, const struct weir_flow_key *key,
-					 const struct action *act, bool half)
-{
-	flow_peer_key(&s->peer, key, act);
-	if (half) {
-		half_delete(key);
-		half_delete(&s->peer);
-	} else {
-		flow_delete(key, &s->peer, act->backend, act->generation, act->flags);
-	}
-}
-
-/*
- * The flow has not looked at its backend since some backend was taken away. One
- * look, and the new epoch is swapped in together with the check, so that it
- * cannot land in another flow's record. False: a datagram needs another backend.
- */
-static __always_inline bool steer_revalidate(const struct packet *p, const struct action *act,
-					     struct weir_flow *record, __u32 check, __u32 epoch)
-{
-	union {
-		struct {
-			__u32 check;
-			__u32 epoch;
-		};
-		__u64 word;
-	} before = { { check, act->epoch } }, after = { { check, epoch } };
-
-	if (!(act->flags & WEIR_FLOW_DIRECT)) {
-		const struct weir_backend *backend = flow_backend(act->backend, act->generation);
-		__u8 now = backend ? READ_ONCE(backend->state) : WEIR_BACKEND_GONE;
-
-		/* TCP goes on to the old address: a pod taken out to drain keeps its connections.
-		 */
-		if (p->key.proto == NEXT_UDP && now != WEIR_BACKEND_ACTIVE &&
-		    now != WEIR_BACKEND_TERMINATING)
-			return act->flags & WEIR_FLOW_REPLY;
-	}
-	__sync_val_compare_and_swap((__u64 *)record, before.word, after.word);
-	return true;
-}
-
-/* A SYN on an established flow is a new connection if the old one has ended. */
-static __always_inline bool steer_ended(struct scratch *s, const struct packet *p,
-					const struct action *act)
-{
-	const struct weir_backend *backend = flow_backend(act->backend, act->generation);
-	__u8 ends = act->seen, both;
-	struct weir_flow *peer;
-
-	if (act->flags & (WEIR_FLOW_REPLY | WEIR_FLOW_DIRECT))
-		return false;
-	flow_peer_key(&s->peer, &p->key, act);
-	peer = bpf_map_lookup_elem(&weir_flow, &s->peer);
-	both = peer ? peer->seen & ends : ends;
-	ends |= peer ? peer->seen : 0;
-	return ends & WEIR_SEEN_RST || both & WEIR_SEEN_FIN || !backend ||
-	       READ_ONCE(backend->state) == WEIR_BACKEND_GONE;
-}
-
-/* FIN and RST decide how long the pair is kept. */
-static __always_inline void steer_note(const struct packet *p, const struct action *act,
-				       struct weir_flow *record)
-{
-	__u8 seen = act->seen;
-
-	if (p->tcp & TCP_FIN)
-		seen |= WEIR_SEEN_FIN;
-	if (p->tcp & TCP_RST)
-		seen |= WEIR_SEEN_RST;
-	else /* who goes on talking did not mean it: the RST was forged */
-		seen &= ~WEIR_SEEN_RST;
-	if (seen != act->seen)
-		record->seen = seen;
-}
-
-/* Once a tick for each flow: hand on its counts, follow its route. */
-static __always_inline enum weir_counter steer_tick(const struct ctx *ctx, struct scratch *s,
-						    struct steering *st, struct weir_flow *record,
-						    __u32 now)
-{
-	struct action *act = &st->action;
-	struct packet *p = &st->packet;
-	__u32 bridge;
-	long found;
-
-	flow_settle(record, act->backend, act->generation, act->service);
-	record->touched = now;
-	if (act->flags & WEIR_FLOW_HAIRPIN)
-		return OPENED;
-	if (act->flags & WEIR_FLOW_SEND) {
-		found = route_find(ctx, s, p, ctx_ifindex(ctx), &act->saddr, &act->daddr);
-		if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
-			act->mtu = s->fib.mtu_result;
-			return WEIR_answer_too_big;
-		}
-		if (!route_usable(found))
-			return WEIR_drop_no_route;
-		route_keep(s, found, &act->ifindex, &act->mtu, act->dmac, act->smac);
-		record->ifindex = act->ifindex;
-		record->mtu = act->mtu;
-		__builtin_memcpy(record->dmac, act->dmac, sizeof(act->dmac));
-		__builtin_memcpy(record->smac, act->smac, sizeof(act->smac));
-	} else if (st->edge == EDGE_POD && !(act->flags & WEIR_FLOW_REPLY)) {
-		bridge = device_bridge(ctx_ifindex(ctx));
-		if (!bridge)
-			return OPENED;
-		route_bridged(ctx, s, p, bridge, &act->daddr, act->dmac);
-		__builtin_memcpy(record->dmac, act->dmac, sizeof(act->dmac));
-	}
-	return OPENED;
-}
-
-enum hit {
-	HIT_ACT,
-	HIT_MISS,  /* the record is not, or no longer, for this packet */
-	HIT_OTHER, /* st->why says what */
-};
-
-static __always_inline enum hit steer_half(struct scratch *s, struct steering *st,
-					   struct weir_flow *record, const struct weir_config *cfg)
-{
-	struct packet *p = &st->packet;
-	struct action *act = &st->action;
-
-	switch (half_step(s, p, st->hash, act, record, cfg)) {
-	case HALF_GO_ON:
-		return HIT_ACT;
-	case HALF_NOT_OURS:
-		st->why = WEIR_pass_half_reply;
-		return HIT_OTHER;
-	case HALF_REPICK:
-		st->avoid = act->backend;
-		steer_forget(s, &p->key, act, true);
-		count(WEIR_flow_repicked);
-		return HIT_MISS;
-	}
-	return HIT_OTHER;
-}
-
-/*
- * A hit that has more to do than to write: the flow is half open, begins, ends,
- * has not seen the latest epoch, or is due for its tick. A global function, so
- * that it is verified once and not once for each way to it.
- */
-__noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow *record)
-{
-	struct ctx ctx = { .hook = hook };
-	const struct weir_config *cfg = config();
-	__u32 epoch, now = now_ticks();
-	struct scratch *s = scratch();
-	struct packet *p;
-	struct action *act;
-	enum hit hit;
-
-	if (!st || !record || !cfg || !s)
-		return HIT_OTHER;
-	p = &st->packet;
-	act = &st->action;
-	epoch = READ_ONCE(cfg->epoch);
-	if (act->epoch != epoch && !steer_revalidate(p, act, record, st->hash, epoch)) {
-		steer_forget(s, &p->key, act, st->half);
-		count(WEIR_flow_repicked);
-		return HIT_MISS;
-	}
-	if (st->half) {
-		hit = steer_half(s, st, record, cfg);
-		if (hit != HIT_ACT)
-			return hit;
-	} else if (p->tcp & (TCP_SYN | TCP_FIN | TCP_RST) || act->seen & WEIR_SEEN_RST) {
-		if ((p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN && steer_ended(s, p, act)) {
-			steer_forget(s, &p->key, act, false);
-			return HIT_MISS;
-		}
-		steer_note(p, act, record);
-	}
-	if (act->touched != now || (act->flags & WEIR_FLOW_SEND && !act->mtu)) {
-		st->why = steer_tick(&ctx, s, st, record, now);
-		if (st->why != OPENED)
-			return HIT_OTHER;
-	}
-	return HIT_ACT;
-}
-
-/*
- * A packet whose flow is there. XDP leaves alone, before anything is written,
- * what it would not send.
- */
-static __always_inline enum hit steer_hit(const struct ctx *ctx, struct steering *st,
-					  struct weir_flow *record, const struct weir_config *cfg)
-{
-	struct packet *p = &st->packet;
-	struct action *act = &st->action;
-	bool reply, send;
-
-	if (!flow_copy(act, record, st->hash)) {
-		count(WEIR_flow_recycled);
-		return HIT_MISS;
-	}
-	reply = act->flags & WEIR_FLOW_REPLY;
-	send = act->flags & WEIR_FLOW_SEND;
-	/* At egress only replies that go up to it; at ingress, of replies, only those we send. */
-	st->why = WEIR_pass_no_flow;
-	if (st->egress ? !reply || send : reply && !send)
-		return HIT_OTHER;
-	st->why = WEIR_pass_to_tc_local;
-	if (CTX_IS_XDP && !send)
-		return HIT_OTHER;
-	st->hit = true;
-	if (!st->half && act->epoch == READ_ONCE(cfg->epoch) && act->touched == now_ticks() &&
-	    !(p->tcp & (TCP_SYN | TCP_FIN | TCP_RST)) && !(act->seen & WEIR_SEEN_RST) &&
-	    (act->mtu || !send))
-		return HIT_ACT;
-	return steer_hit_more(ctx->hook, st, record);
 }
 
 /* The action of a flow just opened, whose forward record is s->one. */
@@ -406,7 +167,8 @@ static __always_inline enum verdict steer_ingress(const struct ctx *ctx, struct 
 		return steer_verdict(st, WEIR_drop_table);
 
 	st->hash = hash_flow(&p->key, cfg->seed);
-	ours = st->bits & (WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_NODE | WEIR_ADDRESS_NODE_PORT);
+	ours = st->bits & (WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_PAST | WEIR_ADDRESS_NODE |
+			   WEIR_ADDRESS_NODE_PORT);
 	if (ours || steer_any_direct()) {
 		found = flow_find(&p->key);
 		st->half = found.half;

@@ -5,9 +5,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <csignal>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <set>
@@ -15,6 +16,7 @@
 #include "agent/edges.hpp"
 #include "base/event_loop.hpp"
 #include "base/log.hpp"
+#include "kernel/grace.hpp"
 #include "kernel/objects.hpp"
 #include "kernel/pins.hpp"
 #include "kernel/tables.hpp"
@@ -40,8 +42,7 @@ kernel::DatapathSettings datapath_settings(const Options& options) {
                                     .life_half = options.lifetimes.half_open};
   for (const auto& range : options.source_ports)
     settings.source_ports.push_back(
-        {.first = range.first,
-         .count = static_cast<__u16>(range.last - range.first + 1)});
+        {.first = range.first, .count = static_cast<__u16>(range.last - range.first + 1)});
   return settings;
 }
 
@@ -107,7 +108,9 @@ class Agent {
   Result<> publish();
   void on_manifests();
   void on_network();
+  [[nodiscard]] bool can_reclaim() const;
   void reclaim_later();
+  void arm_reclaim();
   void redirects_later();
   void report_refused(const std::vector<FrontendConflict>& conflicts,
                       const std::vector<Refused>& refused);
@@ -122,6 +125,7 @@ class Agent {
   std::optional<kernel::Tables> tables_;
   std::optional<Edges> edges_;
   ProgrammedTables programmed_;
+  bool has_past_ = false;          // some address of programmed_ has WEIR_ADDRESS_PAST
   std::set<std::string> refused_;  // lines that are in the log already
 };
 
@@ -166,6 +170,8 @@ Result<> Agent::open_kernel() {
   auto programmed = tables_->adopt();
   if (!programmed) return fail(std::move(programmed.error()), "read the tables back");
   programmed_ = std::move(*programmed);
+  // An agent that was killed in the middle of a publication has not waited for its end.
+  kernel::wait_for_running_programs();
   auto edges = Edges::open(pins_, *objects_, options_);
   if (!edges) return std::unexpected{std::move(edges.error())};
   edges_.emplace(std::move(*edges));
@@ -214,13 +220,32 @@ Result<> Agent::publish() {
   return {};
 }
 
-// Backends that are gone keep their entry while they have flows; look again until they have none.
+// What waits for its last flow: backends that are gone, addresses that services gave up. Planning
+// again costs as much as any change, so it is done only once there is something to free.
+bool Agent::can_reclaim() const {
+  bool flows = false;
+  bool idle_gone = false;
+  for (const auto& [index, backend] : programmed_.backends) {
+    const bool live = tables_->live_flows(index) > 0;
+    flows = flows || live;
+    idle_gone = idle_gone || (backend.state == WEIR_BACKEND_GONE && !live);
+  }
+  return idle_gone || (!flows && has_past_);
+}
+
 void Agent::reclaim_later() {
-  bool gone = false;
-  for (const auto& [index, backend] : programmed_.backends)
-    gone = gone || backend.state == WEIR_BACKEND_GONE;
-  if (!gone || loop_->armed(kReclaim)) return;
+  has_past_ = std::ranges::any_of(programmed_.addresses, [](const auto& entry) {
+    return (entry.second & WEIR_ADDRESS_PAST) != 0;
+  });
+  const bool gone = std::ranges::any_of(programmed_.backends, [](const auto& entry) {
+    return entry.second.state == WEIR_BACKEND_GONE;
+  });
+  if ((gone || has_past_) && !loop_->armed(kReclaim)) arm_reclaim();
+}
+
+void Agent::arm_reclaim() {
   auto armed = loop_->after(kReclaim, 1s, [this] {
+    if (!can_reclaim()) return arm_reclaim();
     if (auto ok = publish(); !ok) log::error("{}", ok.error().message());
   });
   if (!armed) log::error("{}", armed.error().message());

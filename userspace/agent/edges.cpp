@@ -15,7 +15,9 @@ std::string_view program_name(const node::Attachment& at, kernel::Direction dire
   return in ? "weir_l3_in" : "weir_l3_out";
 }
 
-std::string_view edge_name(node::Edge edge) { return edge == node::Edge::pod ? "pod" : "uplink"; }
+std::string_view edge_name(node::Edge edge) {
+  return edge == node::Edge::pod ? "pod" : "uplink";
+}
 
 }  // namespace
 
@@ -118,8 +120,7 @@ Result<> Edges::attach_xdp(const node::NodeNetwork& network, const node::Attachm
       return kernel::detach(link, pins_.links());
     }
   }
-  auto outcome =
-      kernel::attach_xdp(objects_->program("weir_xdp"), at.ifindex, mode, pins_.links());
+  auto outcome = kernel::attach_xdp(objects_->program("weir_xdp"), at.ifindex, mode, pins_.links());
   if (outcome) return {};
   if (options_->xdp != XdpMode::automatic) return std::unexpected{std::move(outcome.error())};
   log::warning("{}: without XDP, tc does all the work: {}", at.name, outcome.error().message());

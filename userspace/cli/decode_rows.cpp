@@ -16,8 +16,8 @@ namespace {
 
 using Names = std::span<const std::string_view>;
 
-constexpr std::array<std::string_view, 5> kAddressBits{"service", "node", "node_port", "backend",
-                                                       "local"};
+constexpr std::array<std::string_view, 6> kAddressBits{"service", "node",  "node_port",
+                                                       "backend", "local", "past"};
 constexpr std::array<std::string_view, 3> kVersionFlags{"internal_local", "external_local",
                                                         "has_endpoint"};
 constexpr std::array<std::string_view, 1> kBackendFlags{"local"};
@@ -25,7 +25,7 @@ constexpr std::array<std::string_view, 5> kFlowFlags{"reply", "send", "hairpin",
 constexpr std::array<std::string_view, 6> kFlowSeen{"syn", "syn_ack", "ack", "fin", "rst", "xdp"};
 constexpr std::array<std::string_view, 1> kDeviceFlags{"ethernet"};
 
-static_assert(WEIR_ADDRESS_LOCAL == 1 << (kAddressBits.size() - 1));
+static_assert(WEIR_ADDRESS_PAST == 1 << (kAddressBits.size() - 1));
 static_assert(WEIR_VERSION_HAS_ENDPOINT == 1 << (kVersionFlags.size() - 1));
 static_assert(WEIR_BACKEND_LOCAL == 1 << (kBackendFlags.size() - 1));
 static_assert(WEIR_FLOW_DIRECT == 1 << (kFlowFlags.size() - 1));

@@ -44,6 +44,8 @@ Result<void*> map_memory(int fd, const MapInfo& info, std::size_t value_size, bo
   return at;
 }
 
-void unmap_memory(void* at, const MapInfo& info) { munmap(at, mapped_length(info)); }
+void unmap_memory(void* at, const MapInfo& info) {
+  munmap(at, mapped_length(info));
+}
 
 }  // namespace weir::kernel

@@ -46,8 +46,8 @@ class Map {
     if (!info) return std::unexpected{std::move(info.error())};
     // Against a pinned map of another build, a wrong size is a torn read.
     if (info->key_size != sizeof(Key) || info->value_size != sizeof(Value))
-      return fail("map {} has another layout (key {}, value {} bytes)", info->name,
-                  info->key_size, info->value_size);
+      return fail("map {} has another layout (key {}, value {} bytes)", info->name, info->key_size,
+                  info->value_size);
     return Map{std::move(fd), std::move(*info)};
   }
 

@@ -18,8 +18,8 @@
 namespace weir::kernel {
 namespace {
 
-constexpr std::array<std::string_view, 8> kPrograms{"weir_xdp",   "weir_up_in",  "weir_up_out",
-                                                    "weir_l3_in", "weir_l3_out", "weir_pod_in",
+constexpr std::array<std::string_view, 8> kPrograms{"weir_xdp",     "weir_up_in",     "weir_up_out",
+                                                    "weir_l3_in",   "weir_l3_out",    "weir_pod_in",
                                                     "weir_pod_out", "weir_expiry_arm"};
 
 // Room of the queue beyond the flows that the datapath admits: see flow_push() in bpf/lib/half.h.
@@ -71,9 +71,10 @@ Result<> check_sizes(const Pins& pins, const Limits& limits) {
     auto info = map_info(fd.get());
     if (!info) return std::unexpected{std::move(info.error())};
     if (info->max_entries != size)
-      return fail("map {} has room for {} entries, {} asks for {}: it keeps its size until "
-                  "`weir cleanup`",
-                  name, info->max_entries, size_option(name), size);
+      return fail(
+          "map {} has room for {} entries, {} asks for {}: it keeps its size until "
+          "`weir cleanup`",
+          name, info->max_entries, size_option(name), size);
   }
   return {};
 }
@@ -129,7 +130,8 @@ Result<OwnedSkeleton<Skeleton>> load_object(const Pins& pins, const Limits& limi
   options.pin_root_path = maps.c_str();
   OwnedSkeleton<Skeleton> skeleton{Skeleton::open(&options)};
   if (!skeleton) return fail(errno, "open object {}", name);
-  if (auto ok = set_sizes(skeleton->obj, limits); !ok) return std::unexpected{std::move(ok.error())};
+  if (auto ok = set_sizes(skeleton->obj, limits); !ok)
+    return std::unexpected{std::move(ok.error())};
   if (auto ok = reuse_devmap(pins, skeleton->obj); !ok)
     return std::unexpected{std::move(ok.error())};
   if (const int rc = Skeleton::load(skeleton.get()); rc != 0)
@@ -163,8 +165,8 @@ Result<> configure(weir_config& config, const Limits& limits, const DatapathSett
     return fail(errno, "draw a hash seed");
   set_if_other(config.max_flows, limits.flows);
   for (std::size_t i = 0; i < std::size(config.source_ports); ++i) {
-    const auto range = i < settings.source_ports.size() ? settings.source_ports[i]
-                                                        : weir_port_range{};
+    const auto range =
+        i < settings.source_ports.size() ? settings.source_ports[i] : weir_port_range{};
     set_if_other(config.source_ports[i].first, range.first);
     set_if_other(config.source_ports[i].count, range.count);
   }

@@ -26,7 +26,7 @@ Result<> check_bpffs(const std::string& path) {
   std::filesystem::path at{path};
   std::error_code ignored;
   while (at.has_relative_path() && !std::filesystem::exists(at, ignored)) at = at.parent_path();
-  struct statfs info {};
+  struct statfs info{};
   if (statfs(at.c_str(), &info) != 0) return fail(errno, "pin path {}", path);
   if (info.f_type != BPF_FS_MAGIC)
     return fail("pin path {}: {} is not on a bpf file system (mount -t bpf bpf /sys/fs/bpf)", path,
@@ -40,8 +40,12 @@ Pins::Pins(std::string path) : path_{std::move(path)} {
   while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
 }
 
-std::string Pins::root() const { return fmt::format("{}/v{}", path_, WEIR_ABI_VERSION); }
-std::string Pins::map(std::string_view name) const { return fmt::format("{}/{}", maps(), name); }
+std::string Pins::root() const {
+  return fmt::format("{}/v{}", path_, WEIR_ABI_VERSION);
+}
+std::string Pins::map(std::string_view name) const {
+  return fmt::format("{}/{}", maps(), name);
+}
 std::string Pins::program(std::string_view name) const {
   return fmt::format("{}/{}", programs(), name);
 }

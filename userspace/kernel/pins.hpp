@@ -15,12 +15,12 @@ class Pins {
  public:
   explicit Pins(std::string path);
 
-  [[nodiscard]] const std::string& path() const { return path_; }      // as given: --pin-path
-  [[nodiscard]] std::string root() const;                               // <path>/v1
+  [[nodiscard]] const std::string& path() const { return path_; }  // as given: --pin-path
+  [[nodiscard]] std::string root() const;                          // <path>/v1
   [[nodiscard]] std::string maps() const { return root() + "/maps"; }
   [[nodiscard]] std::string programs() const { return root() + "/programs"; }
   [[nodiscard]] std::string links() const { return root() + "/links"; }
-  [[nodiscard]] std::string map(std::string_view name) const;           // maps()/weir_flow
+  [[nodiscard]] std::string map(std::string_view name) const;  // maps()/weir_flow
   [[nodiscard]] std::string program(std::string_view name) const;
 
   // Makes the directories. A clear error if the path is not on a bpffs.

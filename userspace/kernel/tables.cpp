@@ -24,13 +24,12 @@ struct Executor {
   }
   Result<> operator()(const SetBackendState& op) const {
     std::atomic_ref<__u8>{tables.backend_[op.index].state}.store(static_cast<__u8>(op.state),
-                                                                std::memory_order_release);
+                                                                 std::memory_order_release);
     return {};
   }
   Result<> operator()(const SetBackendLocal& op) const {
     const __u32 flags = op.local ? WEIR_BACKEND_LOCAL : 0;
-    std::atomic_ref<__u32>{tables.backend_[op.index].flags}.store(flags,
-                                                                  std::memory_order_release);
+    std::atomic_ref<__u32>{tables.backend_[op.index].flags}.store(flags, std::memory_order_release);
     return {};
   }
   Result<> operator()(const PutSlot& op) const {

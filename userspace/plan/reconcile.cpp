@@ -203,12 +203,31 @@ void Reconciler::settle_addresses(const std::vector<Frontend>& frontends) {
   std::map<weir_addr, std::uint32_t> settled;
   for (const auto& [address, bits] : parts)
     if (bits != 0) settled.emplace_hint(settled.end(), address, 0U)->second |= bits;
+  keep_past(settled);
   walk_both(current_.addresses, settled, [&](const auto* before, const auto* after) {
     put_address_changes(before != nullptr ? before->first : after->first,
                         before != nullptr ? before->second : 0,
                         after != nullptr ? after->second : 0);
   });
   tables_.addresses = std::move(settled);
+}
+
+// An address that a service gave up may still have established flows, which its packets find only
+// while it is known. Which address a flow goes to is in the kernel's table alone, so they all stay
+// until there is no flow at all; not too many of them, since on a busy node that is never.
+void Reconciler::keep_past(std::map<weir_addr, std::uint32_t>& settled) const {
+  constexpr std::size_t kMost = 4096;
+  const bool flows = std::ranges::any_of(tables_.backends,
+                                         [&](const auto& entry) { return live_(entry.first) > 0; });
+  if (!flows) return;
+  std::size_t kept = 0;
+  for (const auto& [address, bits] : current_.addresses) {
+    if ((bits & (WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_PAST)) == 0) continue;
+    const auto found = settled.find(address);
+    if (found != settled.end() && (found->second & WEIR_ADDRESS_SERVICE) != 0) continue;
+    if (++kept > kMost) return;
+    settled[address] |= WEIR_ADDRESS_PAST;
+  }
 }
 
 // Up to three writes, because the bits of one address change at different moments.

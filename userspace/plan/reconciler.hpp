@@ -72,6 +72,7 @@ class Reconciler {
   void sweep(ProgrammedService& service, const WantedService* want, bool left_alone);
   std::vector<Frontend> settle_frontends();
   void settle_addresses(const std::vector<Frontend>& frontends);
+  void keep_past(std::map<weir_addr, std::uint32_t>& settled) const;
   void put_address_changes(const weir_addr& key, std::uint32_t before, std::uint32_t after);
   Reconciled finish();
 

@@ -61,8 +61,8 @@ struct FrontendConflict {
 
 struct WantedTables {
   std::map<ServiceIdentity, WantedService> services;  // no frontend in two of them
-  // Node addresses and service addresses. The BACKEND and LOCAL bits are reconcile()'s, which
-  // keeps them until the last flow of a backend has ended.
+  // Node addresses and service addresses. The BACKEND, LOCAL and PAST bits are reconcile()'s, which
+  // keeps them while there may be flows.
   std::map<weir_addr, std::uint32_t> addresses;
   std::vector<FrontendConflict> conflicts;  // for the log
   friend bool operator==(const WantedTables&, const WantedTables&) = default;

@@ -245,6 +245,30 @@ TEST_CASE("a service goes") {
   }
 }
 
+TEST_CASE("an address that a service gave up is known while there are flows") {
+  const auto known = [](Agent& agent, std::uint32_t number) {
+    const auto& addresses = agent.current().addresses;
+    const auto found = addresses.find(frontend(number).addr);
+    return found == addresses.end() ? 0U : found->second;
+  };
+  Agent agent;
+  agent.to(tables({{named("d/a"), wanted(1, {1})}, {named("d/b"), wanted(2, {2})}}));
+  agent.live()[2] = 1;  // of another service: which address a flow goes to is not told
+  agent.to(tables({{named("d/b"), wanted(2, {2})}}));
+  CHECK(known(agent, 1) == WEIR_ADDRESS_PAST);
+  CHECK(known(agent, 2) == WEIR_ADDRESS_SERVICE);
+
+  SECTION("and forgotten after the last") {
+    agent.live()[2] = 0;
+    agent.to(tables({{named("d/b"), wanted(2, {2})}}));
+    CHECK(known(agent, 1) == 0U);
+  }
+  SECTION("and a service's again once one claims it") {
+    agent.to(tables({{named("d/b"), wanted(2, {2})}, {named("d/c"), wanted(1, {1})}}));
+    CHECK(known(agent, 1) == WEIR_ADDRESS_SERVICE);
+  }
+}
+
 TEST_CASE("a service without backends goes at once") {
   Agent agent;
   agent.to(tables({{named("d/a"), wanted(1, {})}}));

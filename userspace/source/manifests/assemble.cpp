@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 
@@ -22,6 +23,14 @@ Line warning(Place place, unsigned line, std::string_view text) {
 
 const ServiceManifest& manifest_of(const Object& object) {
   return std::get<ServiceManifest>(object.body);
+}
+
+bool same_claims(const ServiceManifest& a, const ServiceManifest& b) {
+  const auto claim = [](const auto& port) {
+    return std::pair{port.port.protocol, port.port.node_port};
+  };
+  return a.unserved == b.unserved && a.service.cluster_ips == b.service.cluster_ips &&
+         std::ranges::equal(a.ports, b.ports, {}, claim, claim);
 }
 
 // What only one service can have. Unserved ones have nothing.
@@ -81,6 +90,7 @@ class Assembler {
 
   Assembly run(const std::vector<ObjectPtr>& objects) {
     for (const auto& object : objects) admit(object);
+    admit_services();
     complete();
     add_slices();
     add_endpoints();
@@ -101,7 +111,18 @@ class Assembler {
     }
     if (const auto* node = std::get_if<Node>(&object->body))
       result_.state.nodes.emplace(node->name, *node);
-    if (object->kind() == Kind::service) admit_service(object);
+    if (object->kind() == Kind::service) services_.push_back(object);
+  }
+
+  // Who is being served with an address keeps it, whatever file claims it next; only between
+  // newcomers does the order of the files decide.
+  void admit_services() {
+    const auto served = [this](const ObjectPtr& object) {
+      const auto last = before_.find(object->key);
+      return last != before_.end() && same_claims(manifest_of(*last->second), manifest_of(*object));
+    };
+    std::ranges::stable_partition(services_, served);
+    for (const auto& object : services_) admit_service(object);
   }
 
   void admit_service(const ObjectPtr& object) {
@@ -177,6 +198,7 @@ class Assembler {
   const Services& before_;
   const Options& options_;
   Claims claims_;
+  std::vector<ObjectPtr> services_;
   std::map<ObjectId, ObjectPtr> objects_;
   Assembly result_;
 };
