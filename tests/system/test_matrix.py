@@ -8,6 +8,9 @@ PLACES = ("pod1a", "pod2a", "client")
 PROTOCOLS = ("tcp", "udp")
 BULK = 50_000_000
 
+# What --xdp gives a veth.
+MODE = {"off": None, "auto": "native", "native": "native", "generic": "generic"}
+
 # One backend each, so that the place of the backend is known.
 BACKENDS = {services.Offer("on-node1", 1): "pod1b", services.Offer("on-node2", 2): "pod2b"}
 
@@ -47,6 +50,15 @@ class Matrix(base.ClusterCase):
                 self.assertEqual((answer["error"], answer["pod"]), (None, backend.name))
                 wanted = expect.sources(self.cluster.variant, pod, frontend, backend, family)
                 self.assertIn(answer["peer"], wanted)
+
+    def test_xdp_as_told(self):
+        """On the uplink, and at work where nodes are joined by routes: XDP cannot enter a tunnel."""
+        self.check("client", self.cells())
+        for each in self.cluster.agents.values():
+            mode = each.hooks("eth0").get("xdp")
+            self.assertEqual(mode, MODE[self.cluster.variant.xdp])
+            at_work = mode is not None and self.cluster.variant.join == "routes"
+            self.assertEqual(each.counters().get("forward_xdp", 0) > 0, at_work)
 
     def test_every_cell(self):
         for place in PLACES:

@@ -12,7 +12,7 @@ from . import names, plan, shell
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 PRESETS = ("release", "ci", "dev")
-START_TIMEOUT = 15
+START_TIMEOUT = 40  # loading takes a second; other work on the machine, the rest
 
 
 def find_binary():
@@ -92,6 +92,15 @@ class Agent:
         """Addresses in the list that a cluster IP uses, of all ports and both families together."""
         return {endpoint["address"] for port in self.query("service", "show", service)
                 for endpoint in port["endpoints"] if endpoint["in_cluster_list"]}
+
+    def hooks(self, device):
+        """{hook: mode} of weir's programs on a device: "xdp" to "native", the others to None."""
+        attached = self.query("status")["attachments"]
+        return {row["hook"]: row["mode"] for row in attached
+                if row["interface"] == device and row["live"]}
+
+    def counters(self):
+        return {row["counter"]: row["count"] for row in self.query("drops")}
 
     def programs(self):
         """The lines in which the kernel lists BPF programs on devices of the node, whoever put them."""

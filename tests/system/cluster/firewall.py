@@ -38,7 +38,9 @@ table {table} cni {{
 
 
 def guard(namespace):
+    """Conntrack must not take up a connection in its middle: half a handshake is invalid at once."""
     shell.nft(namespace, CHECKS)
+    shell.sysctls(namespace, {"net/netfilter/nf_conntrack_tcp_loose": 0})
 
 
 def masquerade(namespace, node):
