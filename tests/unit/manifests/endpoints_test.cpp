@@ -54,6 +54,7 @@ TEST_CASE("a selector matches pods that have all of its labels, in its namespace
                service_text("svc", "  selector: {app: web, tier: front}\n  ports: [{port: 80}]\n") +
                    "---\n" + pod_text("both", "{app: web, tier: front, more: x}", "10.1.0.1") +
                    "---\n" + pod_text("one", "{app: web}", "10.1.0.2") + "---\n" +
+                   pod_text("the-other", "{tier: front}", "10.1.0.5") + "---\n" +
                    pod_text("other-value", "{app: web, tier: back}", "10.1.0.3") + "---\n" +
                    foreign);
   folder.open();

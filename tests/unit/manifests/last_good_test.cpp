@@ -110,6 +110,42 @@ TEST_CASE("an object whose name is broken may be any that is missing: those stay
   CHECK(lines.warnings.size() == 1);
 }
 
+TEST_CASE("a broken namespace is not the default one") {
+  const auto text = [](const std::string& ns) {
+    return "apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: " + ns +
+           "}\nspec: {ports: [{port: 80}]}\n";
+  };
+  Folder folder;
+  folder.write("a.yaml", text("shop"));
+  folder.open();
+  Lines lines;
+  folder.write("a.yaml", text("7"));
+  REQUIRE(folder.until([&] { return !lines.warnings.empty(); }));
+  CHECK(lines.warnings.size() == 1);
+  CHECK(folder.has("x", "shop"));
+  CHECK_FALSE(folder.has("x"));
+}
+
+TEST_CASE("who is served keeps its cluster IP, whatever file claims it next") {
+  const std::string claim = "  clusterIP: 10.96.0.1\n  ports: [{port: 80}]\n";
+  Folder folder;
+  folder.write("b.yaml", service_text("b", claim));
+  folder.open();
+  Lines lines;
+  folder.write("a.yaml", service_text("a", claim));
+  REQUIRE(folder.until([&] { return !lines.warnings.empty(); }));
+  CHECK(lines.warnings.size() == 1);
+  CHECK(folder.has("b"));
+  CHECK_FALSE(folder.has("a"));
+  // Also if it changes otherwise.
+  folder.write("b.yaml", service_text("b", claim + "  internalTrafficPolicy: Local\n"));
+  REQUIRE(
+      folder.until([&] { return folder.service("b").internal_policy == TrafficPolicy::local; }));
+  CHECK_FALSE(folder.has("a"));
+  std::filesystem::remove(folder.file("b.yaml"));
+  REQUIRE(folder.until([&] { return folder.has("a"); }));
+}
+
 TEST_CASE("of two objects of one name the first by file name counts, and the other steps in") {
   Lines lines;
   Folder folder;
@@ -164,10 +200,11 @@ TEST_CASE("a duplicate cluster IP or node port keeps the service's last good ver
 TEST_CASE("a service that no longer fits goes back to its last version") {
   Folder folder;
   folder.options.node_port_last = 30'001;
-  const std::string one = "  type: NodePort\n  ports: [{name: a, port: 80}]\n";
+  // With an address of its own, which it must not refuse itself.
+  const std::string head = "  type: NodePort\n  clusterIP: 10.96.0.1\n";
+  const std::string one = head + "  ports: [{name: a, port: 80}]\n";
   const std::string three =
-      "  type: NodePort\n"
-      "  ports: [{name: a, port: 80}, {name: b, port: 81}, {name: c, port: 82}]\n";
+      head + "  ports: [{name: a, port: 80}, {name: b, port: 81}, {name: c, port: 82}]\n";
   folder.write("a.yaml", service_text("a", one));
   folder.open();
   Lines lines;

@@ -88,6 +88,7 @@ TEST_CASE("YAML: errors say where") {
   CHECK(yaml("a: 1\n---\nb: 1\nc: \xff\n") == "!2:4: not valid YAML: invalid leading UTF-8 octet");
   CHECK(yaml(std::string_view{"a: 1\nb: \0\n", 10}) ==
         "!1:2: not valid YAML: control characters are not allowed");
+  CHECK(yaml("a: 1\n...\n%YAML 9.9\n---\n").starts_with("{a: 1@1}@1#1!2:3: not valid YAML: "));
   CHECK(yaml("a: 1\n---\n@\n").starts_with("{a: 1@1}@1#1!2:3: not valid YAML: "));
   CHECK(yaml("? [a]\n: 1\n") == "!1:1: not valid YAML: expected a scalar as the name of a field");
 }

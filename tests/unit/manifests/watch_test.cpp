@@ -7,6 +7,8 @@
 #include <set>
 
 #include "folder.hpp"
+#include "source/manifests/file.hpp"
+#include "source/manifests/watch.hpp"
 
 using namespace weir;
 using test::Folder;
@@ -62,7 +64,16 @@ TEST_CASE("an edit in place, a new file, a deleted file and a rename take effect
   folder.settle();
   CHECK(port_of(folder, "b") == 3);
 
-  fs::rename(folder.file("c.yaml"), folder.file("c.yaml.off"));
+  // Written under another name, then removed: no moment with both, none with neither.
+  write_to(folder.base() + "/new", with_port("b", 5));
+  fs::rename(folder.base() + "/new", folder.file("d.yaml"));
+  fs::remove(folder.file("c.yaml"));
+  REQUIRE(folder.source->refresh());
+  CHECK(port_of(folder, "b") == 5);
+  folder.settle();
+  CHECK(port_of(folder, "b") == 5);
+
+  fs::rename(folder.file("d.yaml"), folder.file("d.yaml.off"));
   CHECK(folder.until([&] { return !folder.has("b"); }));
 
   fs::remove(folder.file("a.yaml"));
@@ -257,6 +268,42 @@ TEST_CASE("a directory that another one replaces is followed") {
   CHECK(folder.until([&] { return port_of(folder, "a") == 3; }));
 }
 
+TEST_CASE("what events say of a file: being written, complete, or unknown") {
+  Folder folder;
+  auto watch = manifests::Watch::make().value();
+  REQUIRE(watch->watch({folder.path()}));
+  const auto now = [] { return manifests::Watch::Clock::now(); };
+  const std::string a = folder.file("a");
+  const int fd = ::open(a.c_str(), O_WRONLY | O_CREAT, 0644);
+  REQUIRE(watch->drain());
+  CHECK(watch->being_written(a, now()));
+  CHECK_FALSE(watch->being_written(a, now() + manifests::Watch::kSettle));
+  REQUIRE(::write(fd, "x", 1) == 1);
+  REQUIRE(watch->drain());
+  CHECK(watch->being_written(a, now() + manifests::Watch::kSettle));
+  CHECK_FALSE(watch->being_written(a, now() + manifests::Watch::kPatience));
+  CHECK(watch->first_deadline() > now());
+  CHECK_FALSE(watch->completed(a));
+  ::close(fd);
+  REQUIRE(watch->drain());
+  CHECK_FALSE(watch->being_written(a, now()));
+  CHECK(watch->completed(a));
+  watch->done();
+  CHECK_FALSE(watch->completed(a));
+  CHECK_FALSE(watch->first_deadline());
+}
+
+TEST_CASE("a file that somebody writes while it is read is read again") {
+  Folder folder;
+  folder.write("a.yaml", with_port("a", 1));
+  manifests::File file{folder.file("a.yaml")};
+  CHECK_FALSE(file.refresh(folder.options, false, [] { return false; }));
+  CHECK(file.objects().empty());
+  CHECK(file.refresh(folder.options, false, [] { return true; }));
+  CHECK(file.objects().size() == 1);
+  CHECK_FALSE(file.refresh(folder.options, false, [] { return true; }));
+}
+
 TEST_CASE("more events than the queue holds lose nothing") {
   std::size_t limit = 0;
   std::ifstream{"/proc/sys/fs/inotify/max_queued_events"} >> limit;
@@ -269,10 +316,16 @@ TEST_CASE("more events than the queue holds lose nothing") {
   folder.write("b.yaml", with_port("b", 1));
   folder.open();
   // Two names in turn, since equal events one after the other are one.
+  auto watch = manifests::Watch::make().value();
+  REQUIRE(watch->watch({folder.path()}));
   const int a = ::open(folder.file("x").c_str(), O_WRONLY | O_CREAT, 0644);
   const int b = ::open(folder.file("y").c_str(), O_WRONLY | O_CREAT, 0644);
   for (std::size_t i = 0; i < limit; ++i)
     if (::pwrite(i % 2 ? a : b, "x", 1, 0) != 1) FAIL("write");
+  // Of no file can be said that it is incomplete, or that it is as it was.
+  REQUIRE(watch->drain());
+  CHECK_FALSE(watch->being_written(folder.file("x"), manifests::Watch::Clock::now()));
+  CHECK(watch->completed("/any"));
   ::close(a);
   ::close(b);
   folder.write("a.yaml", with_port("a", 2));

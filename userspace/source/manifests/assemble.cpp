@@ -186,6 +186,7 @@ class Assembler {
       const ServiceManifest& manifest = manifest_of(*result_.in_force.at(key));
       if (manifest.selector.empty()) continue;
       std::vector<Family> families;
+      families.reserve(service.cluster_ips.size());
       for (const auto& ip : service.cluster_ips) families.push_back(ip.family());
       for (auto& slice : make_slices(manifest, families, pods)) {
         ObjectKey slice_key = slice.key;

@@ -119,6 +119,7 @@ std::vector<EndpointSlice> make_slices(const ServiceManifest& manifest,
     }
   }
   std::vector<EndpointSlice> result;
+  result.reserve(slices.size());
   for (auto& [id, slice] : slices) result.push_back(std::move(slice));
   return result;
 }

@@ -24,9 +24,6 @@ std::optional<std::int64_t> integer(const Value& value) {
 }  // namespace
 
 void Report::add(unsigned line, std::string text) {
-  // A part of an object may be looked at twice.
-  const auto same = [&](const Problem& old) { return old.line == line && old.text == text; };
-  if (std::any_of(problems_.begin(), problems_.end(), same)) return;
   problems_.push_back({line, std::move(text)});
 }
 

@@ -46,7 +46,7 @@ struct Content {
 
 Content parse(const std::string& path, std::string_view text, const Options& options) {
   Content content;
-  const DocumentSink sink = [&](unsigned document, Value root) {
+  const DocumentSink sink = [&](unsigned document, const Value& root) {
     const Place place{path, document, root.line};
     read_document(root, place, options, [&](Outcome outcome) {
       for (const auto& problem : outcome.problems)

@@ -28,7 +28,8 @@ inline std::string placed(const Place& place, std::string_view text) {
 
 class Journal {
  public:
-  // Writes the lines that were not among the lines of the last call.
+  // Writes the lines that were not among the lines of the last call, each once: a part of an object
+  // that is looked at twice is complained of twice.
   void say(const std::vector<Line>& lines) {
     std::set<std::string> now;
     for (const auto& line : lines) {

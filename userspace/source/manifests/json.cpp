@@ -34,7 +34,8 @@ class LineCounter {
   unsigned line_ = 1;
 };
 
-// RapidJSON's handler: the names are its. A token ends on the line where the stream stands.
+// RapidJSON's handler, with its names. NOLINTBEGIN(readability-identifier-naming)
+// A token ends on the line where the stream stands.
 class Handler {
  public:
   Handler(TreeBuilder& builder, const rapidjson::MemoryStream& stream, LineCounter& lines)
@@ -62,6 +63,7 @@ class Handler {
   bool Int64(std::int64_t /*value*/) { return false; }
   bool Uint64(std::uint64_t /*value*/) { return false; }
   bool Double(double /*value*/) { return false; }
+  // NOLINTEND(readability-identifier-naming)
 
  private:
   unsigned line() { return lines_.at(stream_.Tell()); }

@@ -54,9 +54,9 @@ class FileSource final : public Source {
     for (const auto& [path, target] : found) {
       gone_.erase(path);
       const bool force = watch_->completed(path) || watch_->completed(target);
-      const auto complete = [&, &path_ = path, &target_ = target] {
+      const auto complete = [this, &file = path, &real = target] {
         const auto now = Watch::Clock::now();
-        return !watch_->being_written(path_, now) && !watch_->being_written(target_, now);
+        return !watch_->being_written(file, now) && !watch_->being_written(real, now);
       };
       if (!complete()) continue;
       const auto [at, added] = files_.try_emplace(path, path);
@@ -117,6 +117,7 @@ class FileSource final : public Source {
 
   [[nodiscard]] std::vector<Line> lines() const {
     std::vector<Line> lines;
+    lines.reserve(lost_.size());
     for (const auto& [directory, why] : lost_)
       lines.push_back(
           {log::Level::warning, fmt::format("manifests: {}: {}; its last good state stays in force",

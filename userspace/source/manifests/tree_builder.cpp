@@ -11,8 +11,8 @@ namespace weir::manifests {
 namespace {
 
 std::size_t bytes_in(const Value& value) {
-  std::size_t bytes = sizeof value + value.scalar.size();
-  for (const auto& name : value.names) bytes += sizeof name + name.size();
+  std::size_t bytes = sizeof(Value) + value.scalar.size();
+  for (const auto& name : value.names) bytes += sizeof(std::string) + name.size();
   for (const auto& item : value.items) bytes += bytes_in(item);
   return bytes;
 }

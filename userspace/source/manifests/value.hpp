@@ -37,7 +37,7 @@ struct SyntaxError {
 };
 
 // Called with each document in order, numbered from 1. Documents before an error are delivered.
-using DocumentSink = std::function<void(unsigned document, Value root)>;
+using DocumentSink = std::function<void(unsigned document, const Value& root)>;
 
 std::optional<SyntaxError> parse_yaml(std::string_view text, const DocumentSink& sink);
 std::optional<SyntaxError> parse_json(std::string_view text, const DocumentSink& sink);

@@ -67,7 +67,7 @@ Result<> Watch::drain() {
   if (::read(timer_.get(), &expirations, sizeof expirations) < 0 && errno != EAGAIN)
     return fail(errno, "read timer");
   const auto now = Clock::now();
-  alignas(inotify_event) std::array<char, 65'536> buffer;
+  alignas(inotify_event) std::array<char, 16'384> buffer{};
   while (true) {
     const ssize_t n = ::read(inotify_.get(), buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
@@ -77,19 +77,19 @@ Result<> Watch::drain() {
       inotify_event event{};
       std::memcpy(&event, buffer.data() + at, sizeof event);
       const char* name = buffer.data() + at + sizeof event;
-      take(event, {name, strnlen(name, event.len)}, now);
+      take({event.wd, event.mask, {name, strnlen(name, event.len)}}, now);
       at += sizeof event + event.len;
     }
   }
 }
 
-void Watch::take(const inotify_event& event, std::string_view name, Clock::time_point now) {
+void Watch::take(const Event& event, Clock::time_point now) {
   if (event.mask & IN_Q_OVERFLOW) {
     overflown_ = true;
     writing_.clear();
     return;
   }
-  const auto found = directories_.find(event.wd);
+  const auto found = directories_.find(event.directory);
   if (found == directories_.end()) return;
   if (event.mask & IN_IGNORED) {  // the directory is gone, and its descriptor with it
     for (const auto& directory : found->second) descriptors_.erase(directory);
@@ -97,7 +97,7 @@ void Watch::take(const inotify_event& event, std::string_view name, Clock::time_
     return;
   }
   for (const auto& directory : found->second) {
-    const std::string path = fmt::format("{}/{}", directory == "/" ? "" : directory, name);
+    const std::string path = fmt::format("{}/{}", directory == "/" ? "" : directory, event.name);
     if (event.mask & IN_CREATE) writing_[path] = now + kSettle;
     if (event.mask & IN_MODIFY) writing_[path] = now + kPatience;
     if (event.mask & (IN_DELETE | IN_MOVED_FROM)) writing_.erase(path);

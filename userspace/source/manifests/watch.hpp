@@ -3,16 +3,16 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
-
-struct inotify_event;
 
 namespace weir::manifests {
 
@@ -50,7 +50,12 @@ class Watch {
 
  private:
   Watch() = default;
-  void take(const inotify_event& event, std::string_view name, Clock::time_point now);
+  struct Event {
+    int directory;
+    std::uint32_t mask;
+    std::string_view name;
+  };
+  void take(const Event& event, Clock::time_point now);
 
   UniqueFd epoll_;
   UniqueFd inotify_;
