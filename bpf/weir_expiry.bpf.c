@@ -89,7 +89,8 @@ static __always_inline void check_batch(const struct weir_config *cfg, struct we
 					struct scratch *s)
 {
 	struct batch batch = { .config = cfg, .state = st, .scratch = s, .now = now_ticks() };
-	__u64 flows = READ_ONCE(st->flows), n = flows / EXPIRY_ROTATION + 1;
+	/* All places, since those of flows that are gone already keep new ones out. */
+	__u64 n = READ_ONCE(st->queued) / EXPIRY_ROTATION + 1;
 
 	bpf_loop(n < EXPIRY_BATCH ? n : EXPIRY_BATCH, check_one, &batch, 0);
 	st->expiry_checked += batch.checked;

@@ -46,6 +46,11 @@ struct found {
 
 /* Space for what does not fit on the stack; no program runs inside another on one CPU. */
 struct scratch {
+	/*
+	 * Key of the packet at hand: Linux 6.1 takes no key out of what a global
+	 * function was given.
+	 */
+	struct weir_flow_key key;
 	struct weir_flow_key peer; /* key of the other half */
 	struct weir_flow one;
 	struct weir_flow two;

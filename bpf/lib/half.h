@@ -177,9 +177,9 @@ static __always_inline enum half_fate half_tcp_reply(struct scratch *s, const st
 	 */
 	if (known && (!(p->tcp & TCP_ACK) || p->ack != act->syn_ack))
 		return HALF_NOT_OURS;
-	half_repair(s, &p->key, check, act, record, cfg->seed);
+	half_repair(s, &s->key, check, act, record, cfg->seed);
 	if (known && (p->tcp & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK))
-		half_answered(s, &p->key, p, act, record, cfg->seed);
+		half_answered(s, &s->key, p, act, record, cfg->seed);
 	return HALF_GO_ON;
 }
 
@@ -204,9 +204,9 @@ static __always_inline enum half_fate half_tcp_forward(struct scratch *s, const 
 		acked = true;
 	}
 	if (acked)
-		half_promote(s, &p->key, check, record, cfg);
+		half_promote(s, &s->key, check, record, cfg);
 	else
-		half_repair(s, &p->key, check, act, record, cfg->seed);
+		half_repair(s, &s->key, check, act, record, cfg->seed);
 	return HALF_GO_ON;
 }
 
@@ -222,9 +222,9 @@ static __always_inline enum half_fate half_step(struct scratch *s, const struct 
 		return half_tcp_forward(s, p, check, act, record, cfg);
 	}
 	if (act->flags & WEIR_FLOW_REPLY)
-		half_promote(s, &p->key, check, record, cfg);
+		half_promote(s, &s->key, check, record, cfg);
 	else
-		half_repair(s, &p->key, check, act, record, cfg->seed);
+		half_repair(s, &s->key, check, act, record, cfg->seed);
 	return HALF_GO_ON;
 }
 

@@ -80,7 +80,7 @@ static __always_inline bool steer_ended(struct scratch *s, const struct packet *
 
 	if (act->flags & (WEIR_FLOW_REPLY | WEIR_FLOW_DIRECT))
 		return false;
-	flow_peer_key(&s->peer, &p->key, act);
+	flow_peer_key(&s->peer, &s->key, act);
 	peer = bpf_map_lookup_elem(&weir_flow, &s->peer);
 	both = peer ? peer->seen & ends : ends;
 	ends |= peer ? peer->seen : 0;
@@ -161,7 +161,7 @@ static __always_inline enum hit steer_half(struct scratch *s, struct steering *s
 		return HIT_OTHER;
 	case HALF_REPICK:
 		st->avoid = act->backend;
-		steer_forget(s, &p->key, act, true);
+		steer_forget(s, &s->key, act, true);
 		count(WEIR_flow_repicked);
 		return HIT_MISS;
 	}
@@ -187,9 +187,10 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 		return HIT_OTHER;
 	p = &st->packet;
 	act = &st->action;
+	s->key = p->key;
 	epoch = READ_ONCE(cfg->epoch);
 	if (act->epoch != epoch && !steer_revalidate(p, act, record, st->hash, epoch)) {
-		steer_forget(s, &p->key, act, st->half);
+		steer_forget(s, &s->key, act, st->half);
 		count(WEIR_flow_repicked);
 		return HIT_MISS;
 	}
@@ -199,7 +200,7 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 			return hit;
 	} else if (p->tcp & (TCP_SYN | TCP_FIN | TCP_RST) || act->seen & WEIR_SEEN_RST) {
 		if ((p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN && steer_ended(s, p, act)) {
-			steer_forget(s, &p->key, act, false);
+			steer_forget(s, &s->key, act, false);
 			return HIT_MISS;
 		}
 		steer_note(p, act, record);

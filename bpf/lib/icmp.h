@@ -169,10 +169,11 @@ static __always_inline void icmp_fill6(struct icmp_space *space, const struct pa
 __noinline int icmp_answer(struct __sk_buff *skb, struct steering *st, __u32 ethernet)
 {
 	struct ctx ctx = { .hook = skb };
-	__u32 zero = 0, quoted, quote, room;
+	__u32 zero = 0, quoted, room;
 	struct icmp_space *space = bpf_map_lookup_elem(&weir_icmp, &zero);
 	const struct packet *p;
 	long partial;
+	__u64 quote; /* in 64 bits, or Linux 6.1 forgets the lower bound */
 	__s64 sum;
 
 	if (!st || !space)
@@ -183,7 +184,8 @@ __noinline int icmp_answer(struct __sk_buff *skb, struct steering *st, __u32 eth
 	quote = p->l4 - p->l3 + quoted;
 	barrier_var(quote);
 	quote &= 0xff;
-	if (!quote || bpf_skb_load_bytes(skb, p->l3, space->quote, quote))
+	if (quote < sizeof(struct iphdr) + sizeof(struct udphdr) ||
+	    bpf_skb_load_bytes(skb, p->l3, space->quote, quote))
 		return TC_ACT_SHOT;
 	partial = icmp_cut(skb, p, quoted);
 	if (partial < 0)

@@ -131,7 +131,7 @@ static __always_inline enum weir_counter open_source(const struct ctx *ctx, stru
 	long found;
 
 	if (edge == EDGE_POD) {
-		if (!addr_equal(&flow->daddr, &p->key.saddr))
+		if (!addr_equal(&flow->daddr, &s->key.saddr))
 			return OPENED;
 		flow->flags |= WEIR_FLOW_SEND | WEIR_FLOW_HAIRPIN;
 		return device_source(ctx_ifindex(ctx), p->v4, &flow->saddr) ? OPENED
@@ -180,7 +180,7 @@ static __always_inline void open_record(struct scratch *s, const struct packet *
 /* Keeps the forward half; s->peer holds the reply half's key. */
 static __always_inline enum weir_counter open_keep(struct scratch *s, const struct packet *p)
 {
-	if (half_put(&p->key, &s->one, BPF_ANY)) {
+	if (half_put(&s->key, &s->one, BPF_ANY)) {
 		half_delete(&s->peer);
 		return WEIR_drop_half_full;
 	}
@@ -217,7 +217,7 @@ static __always_inline enum weir_counter open_flow(const struct ctx *ctx, struct
 	 * A backend that did not answer, and there is no other: perhaps it holds a
 	 * direct connection with this very tuple, so come from another port.
 	 */
-	why = reserve_source(s, &p->key, cfg, hash >> 16,
+	why = reserve_source(s, &s->key, cfg, hash >> 16,
 			     !(flow->flags & WEIR_FLOW_SEND) && !to->again);
 	return why == OPENED ? open_keep(s, p) : why;
 }
@@ -239,7 +239,7 @@ static __always_inline enum weir_counter open_direct(struct scratch *s, const st
 	s->one.flags |= WEIR_FLOW_DIRECT;
 	if (st) /* the half tables have no count: until then, look there for such flows */
 		st->direct_until = now_ticks() + cfg->life_half;
-	why = reserve_source(s, &p->key, cfg, bpf_get_prandom_u32(), false);
+	why = reserve_source(s, &s->key, cfg, bpf_get_prandom_u32(), false);
 	return why == OPENED ? open_keep(s, p) : why;
 }
 

@@ -81,6 +81,7 @@ __noinline int steer_miss(HOOK *hook, struct steering *st)
 	if (!st || !cfg || !s)
 		return VERDICT_DROP;
 	p = &st->packet;
+	s->key = p->key;
 	st->hit = false;
 	why = choose(p, st->bits, st->edge, st->hash >> 32, st->avoid, &choice);
 	if (why == CHOSEN)
@@ -109,6 +110,7 @@ __noinline int steer_direct(HOOK *hook, struct steering *st)
 	if (!st || !cfg || !s)
 		return VERDICT_DROP;
 	p = &st->packet;
+	s->key = p->key;
 	st->hit = false;
 	st->why = WEIR_pass_stranger;
 	s->peer = (struct weir_flow_key){
