@@ -139,9 +139,7 @@ FlowTable Conversation::half_table() const {
 }
 
 Verdict Conversation::went() const {
-  if (!path_.sent) return Verdict::kNext;
-  return path_.xdp() && path_.reply_device == path_.device ? Verdict::kTransmit
-                                                           : Verdict::kRedirect;
+  return path_.sent ? Verdict::kRedirect : Verdict::kNext;
 }
 
 Verdict Conversation::came() const {

@@ -131,7 +131,7 @@ TEST_CASE("XDP drops and leaves alone by the same lists") {
       const auto request =
           from_uplink(IPPROTO_UDP, {world.client, 2000}, address_of(row, world)).frame();
       const auto ran = dp.run(Hook::kXdp, Device::kUp0, request);
-      CHECK(ran.verdict == (row.local ? Verdict::kDrop : Verdict::kTransmit));
+      CHECK(ran.verdict == (row.local ? Verdict::kDrop : Verdict::kRedirect));
     });
   }
 }
