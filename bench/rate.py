@@ -32,6 +32,17 @@ def warm_up(running):
                 burst(running, way, cell.FLOWS, 5000)
 
 
+def counted(running):
+    return {key: each.counters() for key, each in running.agents.items()}
+
+
+def taken_by(running, before):
+    """What weir's nodes have counted since: whether it was the hit path that was measured."""
+    return {key: {name: count - before[key].get(name, 0) for name, count in counters.items()
+                  if count != before[key].get(name, 0)}
+            for key, counters in counted(running).items()}
+
+
 def rates(running, rounds, frames):
     """{way: {flows: [burst]}}; the rounds go through all ways, each in another order."""
     found = {way.key: {flows: [] for flows in FLOW_COUNTS} for way in cell.WAYS}

@@ -57,6 +57,12 @@ def paired(results):
                  ["ratio", "flows", "min", "median", "p10", "p90"], rows)
 
 
+def counters(results):
+    rows = [[key, name, count] for key, counts in results["counters"].items()
+            for name, count in sorted(counts.items(), key=lambda item: -item[1])]
+    return table("Counted by weir meanwhile", ["way", "counter", "packets"], rows)
+
+
 EMPTY_OF = {"weir_xdp": "empty XDP", "weir_up_in": "empty tc", "weir_up_out": "empty tc"}
 
 
@@ -98,4 +104,4 @@ def text(results):
     head = (f"kernel {facts['kernel']}, {facts['cpus']} CPUs, load average "
             f"{facts['load_average']:.1f}; {results['frames']} frames a burst\n")
     return "\n".join([head, *(part(results) for part in (
-        rates, paired, program_times, programs, agent, memory))])
+        rates, paired, counters, program_times, programs, agent, memory))])

@@ -18,7 +18,7 @@ enum bench_count {
 };
 
 /* The whole frame. Its payload says where it has to arrive. */
-struct bench_frame {
+struct bench_frame { /* NOLINT(readability-identifier-naming): named as the kernel does */
   struct ethhdr eth;
   struct iphdr ip;
   struct udphdr udp;
