@@ -111,7 +111,6 @@ static __always_inline enum weir_counter steer_tick(const struct ctx *ctx, struc
 {
 	struct action *act = &st->action;
 	struct packet *p = &st->packet;
-	__u32 bridge;
 	long found;
 
 	flow_settle(record, act->backend, act->generation, act->service);
@@ -132,10 +131,7 @@ static __always_inline enum weir_counter steer_tick(const struct ctx *ctx, struc
 		__builtin_memcpy(record->dmac, act->dmac, sizeof(act->dmac));
 		__builtin_memcpy(record->smac, act->smac, sizeof(act->smac));
 	} else if (st->edge == EDGE_POD && !(act->flags & WEIR_FLOW_REPLY)) {
-		bridge = device_bridge(ctx_ifindex(ctx));
-		if (!bridge)
-			return OPENED;
-		route_bridged(ctx, s, p, bridge, &act->daddr, act->dmac);
+		route_bridged(ctx, s, p, &act->daddr, act->dmac);
 		__builtin_memcpy(record->dmac, act->dmac, sizeof(act->dmac));
 	}
 	return OPENED;
@@ -181,6 +177,7 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 	struct scratch *s = scratch();
 	struct packet *p;
 	struct action *act;
+	bool unresolved;
 	enum hit hit;
 
 	if (!st || !record || !cfg || !s)
@@ -194,6 +191,16 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 		count(WEIR_flow_repicked);
 		return HIT_MISS;
 	}
+	/*
+	 * A handshake of which some frames are bridged and some routed is one that
+	 * conntrack breaks. Before the promotion, which copies what is found here.
+	 */
+	unresolved = act->flags & WEIR_FLOW_SEND ? !act->mtu : st->half && !mac_known(act->dmac);
+	if (act->touched != now || unresolved) {
+		st->why = steer_tick(&ctx, s, st, record, now);
+		if (st->why != OPENED)
+			return HIT_OTHER;
+	}
 	if (st->half) {
 		hit = steer_half(s, st, record, cfg);
 		if (hit != HIT_ACT)
@@ -204,11 +211,6 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 			return HIT_MISS;
 		}
 		steer_note(p, act, record);
-	}
-	if (act->touched != now || (act->flags & WEIR_FLOW_SEND && !act->mtu)) {
-		st->why = steer_tick(&ctx, s, st, record, now);
-		if (st->why != OPENED)
-			return HIT_OTHER;
 	}
 	return HIT_ACT;
 }

@@ -188,7 +188,7 @@ static __always_inline enum weir_counter parse_ipv6(struct cursor *c, struct pac
 	p->key.saddr = addr_from_v6(&ip->saddr);
 	p->key.daddr = addr_from_v6(&ip->daddr);
 	next = ip->nexthdr;
-	for (int i = 0; i < IPV6_EXTENSIONS; i++) {
+	for (int i = 0; i <= IPV6_EXTENSIONS; i++) {
 		__u32 len = parse_extension(c, &next, &bad);
 
 		if (bad != PARSE_OK)
@@ -196,7 +196,7 @@ static __always_inline enum weir_counter parse_ipv6(struct cursor *c, struct pac
 		if (!len)
 			break;
 		off += len;
-		if (off > CURSOR_REACH)
+		if (i == IPV6_EXTENSIONS || off > CURSOR_REACH)
 			return WEIR_pass_headers;
 	}
 	p->key.proto = next;

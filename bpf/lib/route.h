@@ -76,17 +76,22 @@ static __always_inline bool mac_known(const __u8 *mac)
  * A frame between two ports of one bridge must stay bridged: routed one way and
  * bridged the other, conntrack sees half of it and calls the rest invalid. So
  * the next hop that the bridge itself would use is written into the frame.
- * Leaves dmac zero where the backend is not on that bridge, or not resolved.
+ * dmac becomes zero where the backend is not on that bridge, and stays what it
+ * was while the next hop is not resolved.
  */
 static __always_inline void route_bridged(const struct ctx *ctx, struct scratch *s,
-					  const struct packet *p, __u32 bridge,
-					  const struct weir_addr *to, __u8 *dmac)
+					  const struct packet *p, const struct weir_addr *to,
+					  __u8 *dmac)
 {
-	long found = route_find(ctx, s, p, bridge, &p->key.saddr, to);
+	__u32 bridge = device_bridge(ctx_ifindex(ctx));
+	long found;
 
+	if (!bridge)
+		return;
+	found = route_find(ctx, s, p, bridge, &p->key.saddr, to);
 	if (found == BPF_FIB_LKUP_RET_SUCCESS && s->fib.ifindex == bridge)
 		__builtin_memcpy(dmac, s->fib.dmac, ETH_ALEN);
-	else
+	else if (found != BPF_FIB_LKUP_RET_NO_NEIGH)
 		__builtin_memset(dmac, 0, ETH_ALEN);
 }
 

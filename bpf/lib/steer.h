@@ -53,19 +53,10 @@ static __always_inline enum weir_counter steer_parse(const struct ctx *ctx, stru
 }
 
 /* The action of a flow just opened, whose forward record is s->one. */
-static __always_inline void steer_opened(const struct ctx *ctx, struct scratch *s,
-					 struct steering *st)
+static __always_inline void steer_opened(struct scratch *s, struct steering *st)
 {
-	struct action *act = &st->action;
-	__u32 bridge;
-
-	flow_copy(act, &s->one, s->one.check);
+	flow_copy(&st->action, &s->one, s->one.check);
 	st->why = WEIR_pass_to_tc_local;
-	if (st->edge != EDGE_POD || act->flags & WEIR_FLOW_SEND)
-		return;
-	bridge = device_bridge(ctx_ifindex(ctx));
-	if (bridge)
-		route_bridged(ctx, s, &st->packet, bridge, &act->daddr, act->dmac);
 }
 
 /* No flow yet: enum verdict. Global for the verifier's sake, as above. */
@@ -89,7 +80,7 @@ __noinline int steer_miss(HOOK *hook, struct steering *st)
 	st->action.mtu = s->one.mtu; /* of the way that was too narrow */
 	if (why != OPENED)
 		return steer_verdict(st, why);
-	steer_opened(&ctx, s, st);
+	steer_opened(s, st);
 	return st->action.flags & WEIR_FLOW_SEND ? VERDICT_SEND : VERDICT_TRANSLATE;
 }
 
@@ -98,9 +89,8 @@ __noinline int steer_miss(HOOK *hook, struct steering *st)
  * with a flow of ours: see open_direct(). Costs a look-up for the packets that
  * may open a connection, and for all while there are such flows.
  */
-__noinline int steer_direct(HOOK *hook, struct steering *st)
+__noinline int steer_direct(struct steering *st)
 {
-	struct ctx ctx = { .hook = hook };
 	const struct weir_config *cfg = config();
 	struct scratch *s = scratch();
 	enum weir_counter why;
@@ -127,7 +117,7 @@ __noinline int steer_direct(HOOK *hook, struct steering *st)
 	if (why != OPENED)
 		return steer_verdict(st, why);
 	count(WEIR_flow_moved);
-	steer_opened(&ctx, s, st);
+	steer_opened(s, st);
 	return VERDICT_TRANSLATE;
 }
 
@@ -190,7 +180,7 @@ static __always_inline enum verdict steer_ingress(const struct ctx *ctx, struct 
 	if (ours)
 		return steer_miss(ctx->hook, st);
 	if (steer_may_be_direct(p))
-		return steer_direct(ctx->hook, st);
+		return steer_direct(st);
 	return steer_verdict(st, WEIR_pass_stranger);
 }
 
