@@ -131,8 +131,10 @@ static __always_inline enum weir_counter open_source(const struct ctx *ctx, stru
 	long found;
 
 	if (edge == EDGE_POD) {
-		if (!addr_equal(&flow->daddr, &s->key.saddr))
+		if (!addr_equal(&flow->daddr, &s->key.saddr)) {
+			route_bridged(ctx, s, p, &flow->daddr, flow->dmac);
 			return OPENED;
+		}
 		flow->flags |= WEIR_FLOW_SEND | WEIR_FLOW_HAIRPIN;
 		return device_source(ctx_ifindex(ctx), p->v4, &flow->saddr) ? OPENED
 									    : WEIR_drop_no_source;
