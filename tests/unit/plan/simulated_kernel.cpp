@@ -316,10 +316,10 @@ void SimulatedKernel::compare_addresses(const WantedTables& wanted) {
   }
   // What a service gave up may stay known while there are flows.
   auto known = addresses_;
-  std::erase_if(known, [](auto& entry) {
-    entry.second &= ~std::uint32_t{WEIR_ADDRESS_PAST};
-    return entry.second == 0;
-  });
+  for (auto at = known.begin(); at != known.end();) {
+    at->second &= ~std::uint32_t{WEIR_ADDRESS_PAST};
+    at = at->second == 0 ? known.erase(at) : std::next(at);
+  }
   need(known == expected, "addresses");
 }
 
