@@ -38,7 +38,7 @@ enum weir_address_bit {
 	WEIR_ADDRESS_NODE_PORT = 1 << 2, /* of this node, and node ports are served on it */
 	WEIR_ADDRESS_BACKEND = 1 << 3,	 /* some backend entry, in whatever state, has it */
 	WEIR_ADDRESS_LOCAL = 1 << 4,	 /* with BACKEND: that backend is on this node */
-	WEIR_ADDRESS_PAST = 1 << 5, /* was a service's; flows to it may still be there */
+	WEIR_ADDRESS_PAST = 1 << 5,	 /* was a service's; flows to it may still be there */
 };
 
 struct weir_address {

@@ -49,8 +49,7 @@ class Edges {
   Result<> attach_direction(const node::Attachment& attachment, kernel::Direction direction);
   Result<> attach_xdp(const node::NodeNetwork& network, const node::Attachment& attachment);
   void detach(std::uint32_t ifindex);
-  void detach_others(const node::NodeNetwork& network,
-                     const std::vector<node::Attachment>& wanted);
+  void detach_others(const node::NodeNetwork& network, const std::vector<node::Attachment>& wanted);
   void set_redirect(std::uint32_t ifindex, bool wanted);
 
   kernel::Pins pins_;
@@ -59,8 +58,8 @@ class Edges {
   bool tcx_;
   kernel::Map<__u32, weir_device> device_;
   kernel::Map<__u32, __u32> redirect_;
-  std::map<std::uint32_t, weir_device> written_;     // what weir_device holds
-  std::set<std::uint32_t> redirectable_;             // what weir_xdp_tx holds
+  std::map<std::uint32_t, weir_device> written_;  // what weir_device holds
+  std::set<std::uint32_t> redirectable_;          // what weir_xdp_tx holds
   std::map<std::uint32_t, node::Attachment> attached_;
   std::set<std::uint32_t> complained_;  // devices whose failure is in the log already
 };

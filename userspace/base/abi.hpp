@@ -10,12 +10,12 @@
 #include "weir/abi.h"
 
 // Byte-wise order and equality: the structs have no padding, and the kernel compares keys so too.
-#define WEIR_BYTEWISE(type)                                                 \
-  inline bool operator==(const type& a, const type& b) noexcept {           \
-    return std::memcmp(&a, &b, sizeof a) == 0;                              \
-  }                                                                         \
+#define WEIR_BYTEWISE(type)                                                        \
+  inline bool operator==(const type& a, const type& b) noexcept {                  \
+    return std::memcmp(&a, &b, sizeof a) == 0;                                     \
+  }                                                                                \
   inline std::strong_ordering operator<=>(const type& a, const type& b) noexcept { \
-    return std::memcmp(&a, &b, sizeof a) <=> 0;                             \
+    return std::memcmp(&a, &b, sizeof a) <=> 0;                                    \
   }
 
 WEIR_BYTEWISE(weir_addr)

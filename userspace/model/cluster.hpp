@@ -25,10 +25,10 @@ enum class ServiceType : std::uint8_t { cluster_ip, node_port, load_balancer, ex
 enum class TrafficPolicy : std::uint8_t { cluster, local };
 
 struct ServicePort {
-  std::string name;                       // spec.ports[].name, may be empty
-  Protocol protocol = Protocol::tcp;      // spec.ports[].protocol
-  std::uint16_t port = 0;                 // spec.ports[].port
-  std::uint16_t node_port = 0;            // spec.ports[].nodePort, 0: none
+  std::string name;                   // spec.ports[].name, may be empty
+  Protocol protocol = Protocol::tcp;  // spec.ports[].protocol
+  std::uint16_t port = 0;             // spec.ports[].port
+  std::uint16_t node_port = 0;        // spec.ports[].nodePort, 0: none
   friend bool operator==(const ServicePort&, const ServicePort&) = default;
 };
 
@@ -59,9 +59,9 @@ struct EndpointPort {
 };
 
 struct Endpoint {
-  Address address;       // addresses[0]
-  std::string node;      // nodeName, nil is ""
-  bool ready = true;     // conditions, nil resolved
+  Address address;    // addresses[0]
+  std::string node;   // nodeName, nil is ""
+  bool ready = true;  // conditions, nil resolved
   bool serving = true;
   bool terminating = false;
   std::vector<std::string> zone_hints;  // hints.forZones[].name
