@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <vector>
 
 #include "weir_expiry.skel.h"
@@ -32,6 +33,11 @@ Loaded& loaded() {
   return objects;
 }
 
+std::map<std::string, std::uint32_t>& sizes() {
+  static std::map<std::string, std::uint32_t> entries;
+  return entries;
+}
+
 [[noreturn]] void give_up(const char* what, const char* which) {
   std::fprintf(stderr, "objects: %s %s: %s\n", what, which, std::strerror(errno));
   std::exit(EXIT_FAILURE);
@@ -47,6 +53,9 @@ Skeleton* opened(const char* name) {
     const bool array = bpf_map__type(map) == BPF_MAP_TYPE_ARRAY;
     if (array && bpf_map__max_entries(map) > kArrayEntries &&
         bpf_map__set_max_entries(map, kArrayEntries) != 0)
+      give_up("size", bpf_map__name(map));
+    const auto size = sizes().find(bpf_map__name(map));
+    if (size != sizes().end() && bpf_map__set_max_entries(map, size->second) != 0)
       give_up("size", bpf_map__name(map));
   }
   return skeleton;
@@ -102,6 +111,10 @@ void clear_map(const bpf_map* map) {
 Objects& Objects::get() {
   static Objects objects;
   return objects;
+}
+
+void Objects::resize(const std::string& map, std::uint32_t entries) {
+  sizes()[map] = entries;
 }
 
 Objects::Objects() {

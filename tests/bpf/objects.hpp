@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "bpf/datapath.hpp"
@@ -11,6 +12,8 @@ namespace weir::test {
 class Objects {
  public:
   static Objects& get();  // loads at the first call
+  // Entries of a map, where the objects' own are not right. Before the first get().
+  static void resize(const std::string& map, std::uint32_t entries);
 
   [[nodiscard]] int program(Hook hook) const;
   [[nodiscard]] int arm_program() const;
