@@ -74,6 +74,7 @@ Result<> check_machine() {
 // Source NAT must not draw a port that some process of the node may be given, or a node port.
 Result<> reserve_source_ports(const Options& options) {
   std::vector<node::PortRange> ports;
+  ports.reserve(options.source_ports.size());
   for (const auto& range : options.source_ports) ports.push_back({range.first, range.last});
   auto reservation =
       node::reserve_ports(ports, {options.node_ports.first, options.node_ports.last});

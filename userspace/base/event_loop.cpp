@@ -62,7 +62,7 @@ bool EventLoop::armed(TimerId id) const {
   return found != timers_.end() && found->second.armed;
 }
 
-Result<> EventLoop::on_signal(std::vector<int> signals, std::function<void(int)> callback) {
+Result<> EventLoop::on_signal(const std::vector<int>& signals, std::function<void(int)> callback) {
   sigset_t set;
   sigemptyset(&set);
   for (const int number : signals) sigaddset(&set, number);

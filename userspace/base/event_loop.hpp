@@ -32,7 +32,7 @@ class EventLoop {
   [[nodiscard]] bool armed(TimerId id) const;
 
   // Blocks the signals for this thread and calls back when one arrives.
-  Result<> on_signal(std::vector<int> signals, std::function<void(int)> callback);
+  Result<> on_signal(const std::vector<int>& signals, std::function<void(int)> callback);
 
   // Runs until stop(). Returns the error of epoll_wait, if that ever fails.
   Result<> run();

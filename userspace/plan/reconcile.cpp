@@ -12,18 +12,21 @@ namespace {
 
 std::vector<std::uint32_t> ids_in_use(const ProgrammedTables& tables) {
   std::vector<std::uint32_t> used;
+  used.reserve(tables.services.size());
   for (const auto& [identity, service] : tables.services) used.push_back(service.id);
   return used;
 }
 
 std::vector<std::uint32_t> backends_in_use(const ProgrammedTables& tables) {
   std::vector<std::uint32_t> used;
+  used.reserve(tables.backends.size());
   for (const auto& [index, backend] : tables.backends) used.push_back(index);
   return used;
 }
 
 std::vector<std::uint32_t> versions_in_use(const ProgrammedTables& tables) {
   std::vector<std::uint32_t> used;
+  used.reserve(tables.services.size());
   for (const auto& [identity, service] : tables.services) used.push_back(service.version_index);
   return used;
 }

@@ -76,7 +76,7 @@ class Reconciler {
   void put_address_changes(const weir_addr& key, std::uint32_t before, std::uint32_t after);
   Reconciled finish();
 
-  void emit(Phase phase, Operation operation) { phases_[phase].push_back(std::move(operation)); }
+  void emit(Phase phase, const Operation& operation) { phases_[phase].push_back(operation); }
 
   const ProgrammedTables& current_;
   const WantedTables& wanted_;
