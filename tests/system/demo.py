@@ -262,7 +262,7 @@ def tell(page, running):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--variant", default="bridge-nf1-vxlan-xdp-auto", help="of the cluster")
+    parser.add_argument("--variant", default="bridge-nf1-vxlan-xdp-native", help="of the cluster")
     parser.add_argument("--weir", help="binary; default: $WEIR_BIN or what a preset built")
     arguments = parser.parse_args()
     begin, page = time.monotonic(), Page()

@@ -140,6 +140,25 @@ class BadStart(Case):
         self.assertIn(self.agent.pin_path, line)
         self.assertTrue(self.works())
 
+    def attaches_nothing(self, device, **changed):
+        """Refused because of a device, with nothing attached to that or any other."""
+        before = self.agent.programs()
+        line = self.refused(*self.run_arguments(pin_path=self.other_pins(), **changed))
+        self.assertIn(device, line)
+        self.assertEqual(self.agent.programs(), before)
+        shell.run(*self.agent.command("cleanup", "--pin-path", self.other_pins()))
+        self.assertFalse(os.path.exists(self.other_pins()))
+
+    def test_xdp_of_somebody_else(self):
+        self.attaches_nothing("eth0", xdp="native")
+
+    def test_no_native_xdp(self):
+        """One device has it, and comes first; the other has not."""
+        shell.ip(self.agent.namespace, "link add name up0 type veth peer name up1",
+                 "link add name up2 link up1 type macvlan",
+                 "link set up0 up", "link set up1 up", "link set up2 up")
+        self.attaches_nothing("up2", uplink="up[02]", xdp="native")
+
     def test_no_such_manifests(self):
         line = self.refused(*self.run_arguments(manifests="/nosuch/dir", pin_path=self.other_pins()))
         self.assertIn("/nosuch/dir", line)

@@ -13,11 +13,15 @@
 
 #include "cli/command.hpp"
 #include "kernel/attach.hpp"
+#include "kernel/map.hpp"
+#include "node/sysctl.hpp"
 
 namespace weir::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kReserved = "net/ipv4/ip_local_reserved_ports";
 
 // "v1", "v27": the directory of one version of the tables.
 bool is_version(const fs::path& path) {
@@ -65,6 +69,43 @@ Result<> add_to(std::size_t& sum, Result<std::size_t> count) {
   return {};
 }
 
+// What is in `ports` and not in `taken`.
+std::vector<node::PortRange> without(const std::vector<node::PortRange>& ports,
+                                     const std::vector<node::PortRange>& taken) {
+  std::vector<node::PortRange> left;
+  const auto within = [](const std::vector<node::PortRange>& ranges, unsigned port) {
+    return std::ranges::any_of(
+        ranges, [&](const auto& range) { return range.first <= port && port <= range.last; });
+  };
+  for (unsigned i = 1; i <= 65'535; ++i) {
+    const auto port = static_cast<std::uint16_t>(i);
+    if (within(ports, port) && !within(taken, port)) left.push_back({port, port});
+  }
+  return node::joined(std::move(left));
+}
+
+// The agent has reserved the source ports that local sockets could be given too (see
+// node::reserve_ports). Which of them somebody else had reserved before, nobody knows any more.
+Result<> release_ports(const kernel::Pins& pins, Removed& removed) {
+  const auto config = kernel::MappedArray<weir_config>::open(pins, "weir_config", false);
+  if (!config) return {};  // half cleaned up before, or never complete
+  std::vector<node::PortRange> source;
+  for (const auto& range : (*config)[0].source_ports)
+    if (range.count != 0)
+      source.push_back({range.first, static_cast<std::uint16_t>(range.first + range.count - 1)});
+  const auto local = node::local_port_range();
+  if (!local) return std::unexpected{local.error()};
+  const auto text = node::read_sysctl(kReserved);
+  if (!text) return std::unexpected{text.error()};
+  const auto reserved = node::parse_ports(*text);
+  if (!reserved) return std::unexpected{reserved.error()};
+
+  const auto ours = node::common(*reserved, node::common(source, {*local}));
+  if (ours.empty()) return {};
+  removed.reserved_ports = node::format_ports(ours);
+  return node::write_sysctl(kReserved, node::format_ports(without(*reserved, ours)));
+}
+
 // Programs come off first: none must run on while the tables that others share with it go.
 Result<> remove_version(const fs::path& root, Removed& removed) {
   if (auto done = add_to(removed.attachments, kernel::detach_all(root / "links")); !done)
@@ -89,6 +130,7 @@ Result<UniqueFd> take_lock(const kernel::Pins& pins, bool force) {
 Result<> remove_versions(const kernel::Pins& pins, bool force, Removed& removed) {
   auto lock = take_lock(pins, force);  // held, so that no agent starts meanwhile
   if (!lock) return std::unexpected{std::move(lock.error())};
+  if (auto done = release_ports(pins, removed); !done) return done;
   auto roots = entries(pins.path());
   if (!roots) return std::unexpected{std::move(roots.error())};
   for (const auto& root : *roots) {
@@ -130,6 +172,7 @@ void add_cleanup_command(CLI::App& app, Shared& shared) {
     object.add("attachments_removed", Cell{removed->attachments});
     object.add("programs_removed", Cell{removed->programs});
     object.add("maps_removed", Cell{removed->maps});
+    object.add("reserved_ports_released", Cell{removed->reserved_ports});
     return object;
   });
 }

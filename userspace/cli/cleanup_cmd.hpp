@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "cli/shared.hpp"
 
@@ -11,6 +12,7 @@ struct Removed {
   std::size_t attachments = 0;
   std::size_t programs = 0;
   std::size_t maps = 0;
+  std::string reserved_ports;  // taken out of ip_local_reserved_ports, in its form
 };
 
 // Takes off every program and removes every pin of every version of the tables. An agent that

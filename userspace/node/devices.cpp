@@ -93,7 +93,8 @@ std::vector<Route> reduced(const std::vector<Route>& routes) {
   std::set<std::size_t> kept;
   for (const auto& [place, index] : chosen) kept.insert(index);
   std::vector<Route> result;
-  for (const std::size_t index : kept) result.push_back(routes[index]);
+  for (const std::size_t index : kept)
+    result.push_back(routes[index]);  // NOLINT(performance-inefficient-vector-operation): few
   return result;
 }
 

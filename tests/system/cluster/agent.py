@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import time
 
 from . import names, plan, shell
@@ -103,9 +104,11 @@ class Agent:
         return {row["counter"]: row["count"] for row in self.query("drops")}
 
     def programs(self):
-        """The lines in which the kernel lists BPF programs on devices of the node, whoever put them."""
-        listed = shell.run(*shell.inside(self.namespace), "bpftool", "net", "show")
-        return [line for line in listed.splitlines() if re.search(r"\b(prog_)?id \d+", line)]
+        """BPF programs on devices of the node, whoever put them: XDP, tc filters, tcx. One line each."""
+        inside = shell.inside(self.namespace)
+        listed = shell.run(*inside, "bpftool", "net", "show").splitlines()
+        tcx = shell.run(*inside, sys.executable, str(pathlib.Path(__file__).with_name("tcx.py")))
+        return [line for line in listed if re.search(r"\bid \d+", line)] + tcx.splitlines()
 
     def log(self):
         return self.log_path.read_text(encoding="utf-8", errors="replace")

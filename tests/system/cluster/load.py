@@ -7,11 +7,19 @@ import time
 from . import client
 
 
+def syns_sent_again():
+    """Of this network namespace, since it was made."""
+    with open("/proc/net/netstat", encoding="ascii") as counters:
+        names, values = [line.split() for line in counters if line.startswith("TcpExt:")]
+    return int(values[names.index("TCPSynRetrans")])
+
+
 class Load:
     """Something that runs in threads until it is stopped, and then says how it went."""
 
     def __init__(self):
         self.lock = threading.Lock()
+        self.syns_before = syns_sent_again()
         self.ending = threading.Event()
         self.threads = []
 
@@ -59,7 +67,7 @@ class Short(Load):
                   if answer["error"]]
         return {"count": len(self.answers), "pods": dict(pods), "failed": failed[:20],
                 "failures": len(failed),
-                "slowest": max((answer["seconds"] for _, _, answer in self.answers), default=0),
+                "syns_again": syns_sent_again() - self.syns_before,
                 "last_seen": {a["pod"]: at for at, _, a in self.answers if a["pod"]},
                 "first_seen": {a["pod"]: at for at, _, a in reversed(self.answers) if a["pod"]}}
 

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "kernel/attach.hpp"
+#include "node/sysctl.hpp"
 #include "unit/cli/command_line.hpp"
 #include "unit/cli/pinned_maps.hpp"
 
@@ -195,6 +196,22 @@ TEST_CASE("cleanup: other versions of the tables go, other things stay") {
   CHECK_FALSE(fs::exists(path / "v1"));
   CHECK(fs::exists(path / "vault"));
   CHECK(fs::exists(path / "v1x"));
+}
+
+TEST_CASE("cleanup: the reserved source ports are given back, and no others") {
+  PinnedMaps maps;
+  const std::string reserved = "net/ipv4/ip_local_reserved_ports";
+  REQUIRE(node::write_sysctl("net/ipv4/ip_local_port_range", "32768 62000"));
+  REQUIRE(node::write_sysctl(reserved, "80,40000-40001,60990-62000,63000"));
+  auto config = maps.array<weir_config>("weir_config");
+  config[0].source_ports[0] = {.first = 61'000, .count = 4'536};
+  const auto removed = run_json(command(maps, {"cleanup"}));
+  CHECK(std::string{removed["reserved_ports_released"].GetString()} == "61000-62000");
+  CHECK(node::read_sysctl(reserved) == std::string{"80,40000-40001,60990-60999,63000"});
+  const auto again = run_json(command(maps, {"cleanup"}));
+  CHECK(std::string{again["reserved_ports_released"].GetString()}.empty());
+  REQUIRE(node::write_sysctl(reserved, ""));
+  REQUIRE(node::write_sysctl("net/ipv4/ip_local_port_range", "32768 60999"));
 }
 
 TEST_CASE("cleanup: never on another file system") {
