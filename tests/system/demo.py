@@ -95,7 +95,8 @@ class Demo:
             self.page.say(f"     {pod} on {self.running.pods[pod].node.name} answered {count:2} times; "
                           f"it saw the client as {peer}")
         self.page.claim(not failed, f"every request was answered{': ' + failed[0] if failed else ''}")
-        self.page.claim({pod for pod, _ in counts} == set(pods), f"by {' and '.join(pods)}, and by nobody else")
+        self.page.claim({pod for pod, _ in counts} == set(pods),
+                        f"by {' and '.join(pods)}, and by nobody else")
         if sources:
             self.page.claim(all(peer == sources[pod] for pod, peer in counts),
                             "and each saw the address that it should: "
@@ -134,8 +135,8 @@ class Demo:
 
     def apply(self):
         self.page.chapter("Three Services, as they stand")
-        self.page.prose("""Two nodes, each with its own weir and two pods; a router; a client outside. The
-            pods pod1b and pod2b have the label type: web that the three Services select.""")
+        self.page.prose("""Two nodes, each with its own weir and two pods; a router; a client outside.
+            The pods pod1b and pod2b have the label type: web that the three Services select.""")
         self.publish("pod1b", "pod2b")
         for name in ("svc-1", "svc-2", "svc-3"):
             self.example(name)
@@ -165,9 +166,9 @@ class Demo:
 
     def from_outside(self):
         self.page.chapter("An outside client uses svc-2, NodePort, and svc-3, LoadBalancer")
-        self.page.prose("""A pod on the node that took the request in sees the client's own address. For a
-            pod on the other node the request goes on under the address of the node, so that the answer
-            comes back the same way.""")
+        self.page.prose("""A pod on the node that took the request in sees the client's own address. For
+            a pod on the other node the request goes on under the address of the node, so that the
+            answer comes back the same way.""")
         for node in plan.NODES:
             self.answers("client", f"svc-2 through {node.name}", node.address(4), 32000,
                          ["pod1b", "pod2b"], self.across(node))
@@ -178,7 +179,8 @@ class Demo:
 
     def external_local(self):
         self.page.chapter("svc-2 becomes externalTrafficPolicy: Local")
-        self.page.prose("The file is edited while everything runs; the web pod of node2 is taken away too.")
+        self.page.prose("""The file is edited while everything runs; the web pod of node2 is taken away
+            too.""")
         self.publish("pod1b")
         self.example("svc-2", lambda text: text.replace(
             "  type: NodePort", "  externalTrafficPolicy: Local\n  type: NodePort"))

@@ -61,7 +61,8 @@ class Live(base.ClusterCase):
         change()
         while asked < begin + 5:
             asked = time.monotonic()
-            if self.cluster.ask("pod1a", "tcp", frontend.address[4], frontend.port, timeout=0.1)["error"]:
+            answer = self.cluster.ask("pod1a", "tcp", frontend.address[4], frontend.port, timeout=0.1)
+            if answer["error"]:
                 return self.took(what, asked - begin)
         self.fail(f"{what}: still answered after 5 s")
 

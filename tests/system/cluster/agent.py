@@ -80,7 +80,7 @@ class Agent:
         return json.loads(self.weir(*arguments, "-o", "json"))
 
     def frontends(self, service):
-        """{(kind, family, protocol): (address, port)} of a service's frontends, VIPs the first of each."""
+        """{(kind, family, protocol): (address, port)} of a service, of each kind the first."""
         found = {}
         for port in self.query("service", "show", service):
             family = 6 if "6" in str(port["family"]) else 4

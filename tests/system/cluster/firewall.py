@@ -52,6 +52,7 @@ def masquerade(namespace, node):
 
 def dropped(namespace):
     """Packets that the checks dropped, by counter."""
-    listed = shell.run(*shell.inside(namespace), "nft", "-j", "list", "counters", "table", "inet", "check")
+    listed = shell.run(*shell.inside(namespace), "nft", "-j", "list", "counters", "table", "inet",
+                       "check")
     found = [item["counter"] for item in json.loads(listed)["nftables"] if "counter" in item]
     return {counter["name"]: counter["packets"] for counter in found}

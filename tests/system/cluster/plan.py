@@ -88,6 +88,10 @@ class Node:
         return f"02:00:0a:f4:0{family}:0{self.number}"
 
     @property
+    def bridge_mac(self):
+        return f"02:00:0a:f4:00:0{self.number}"
+
+    @property
     def mac(self):
         return f"02:00:0a:5a:00:1{self.number}"
 

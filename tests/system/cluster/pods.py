@@ -9,10 +9,12 @@ ROUTED_LINK_LOCAL = "fe80::ecee:eeff:feee:eeee"
 
 
 def build_bridge(namespace, node, variant):
+    """With a MAC address of its own, as CNI plugins do: else a new port may change it under everybody."""
     shell.sysctl(namespace, **{"net__bridge__bridge-nf-call-iptables": variant.bridge_nf,
                                "net__bridge__bridge-nf-call-ip6tables": variant.bridge_nf})
     own = {family: node.bridge_address(family) for family in plan.FAMILIES}
-    shell.ip(namespace, f"link add name {BRIDGE} mtu 1500 type bridge forward_delay 0",
+    shell.ip(namespace,
+             f"link add name {BRIDGE} address {node.bridge_mac} mtu 1500 type bridge forward_delay 0",
              *topology.addresses(BRIDGE, own, {4: 24, 6: 64}), f"link set {BRIDGE} up")
 
 

@@ -38,7 +38,7 @@ def build_router(ns):
     add_namespace(ns("client"))
     shell.ip(ns("router"),
              f"link add client type veth peer name eth0 netns {ns('client')}",
-             "link add name lan0 type bridge forward_delay 0",
+             "link add name lan0 address 02:00:0a:5a:00:01 type bridge forward_delay 0",
              *addresses("client", plan.ROUTER_OUTSIDE, SEGMENT_LENGTH),
              *addresses("lan0", plan.ROUTER_INSIDE, SEGMENT_LENGTH),
              "link set client up", "link set lan0 up")
