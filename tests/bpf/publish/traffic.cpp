@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bpf/publish/traffic.hpp"
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <deque>
+#include <random>
+#include <sstream>
+
+namespace weir::test {
+namespace {
+
+constexpr std::size_t kExamples = 5;
+constexpr std::size_t kRemembered = 64;  // flows of datagrams that are gone on with
+constexpr unsigned kAgainEvery = 4;
+
+void pin_to(unsigned cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  pthread_setaffinity_np(pthread_self(), sizeof set, &set);  // else it runs where it runs
+}
+
+// A service port: what one word publishes.
+std::size_t port_of(const Target& target) {
+  return target.service * 4U + (target.protocol == Protocol::udp ? 2U : 0U) +
+         (target.family == Family::ipv6 ? 1U : 0U);
+}
+
+}  // namespace
+
+std::string_view to_string(Fault fault) {
+  switch (fault) {
+    case Fault::kUnanswered:
+      return "unanswered";
+    case Fault::kForeign:
+      return "foreign";
+    case Fault::kFreed:
+      return "freed";
+    case Fault::kEarly:
+      return "early";
+    case Fault::kMixed:
+      return "mixed";
+    case Fault::kBackwards:
+      return "backwards";
+  }
+  return "?";
+}
+
+std::optional<Fault> judge(const Target& target, const Outcome& outcome, Window window) {
+  if (!outcome.answered) {
+    for (auto round = window.from; round <= window.to; ++round)
+      if (!who_answers(target, round)) return std::nullopt;
+    return Fault::kUnanswered;
+  }
+  if (!outcome.backend || outcome.backend->service != target.service) return Fault::kForeign;
+  if (outcome.backend->round < window.from) return Fault::kFreed;
+  if (outcome.backend->round > window.to) return Fault::kEarly;
+  if (who_answers(target, outcome.backend->round) != outcome.backend->list) return Fault::kMixed;
+  return std::nullopt;
+}
+
+void Tally::note(Fault fault, const Target& target, const Outcome& outcome, Window window) {
+  ++faults[fault];
+  if (examples.size() >= kExamples) return;
+  std::ostringstream line;
+  line << to_string(fault) << ": " << target << ", rounds " << window.from << " to " << window.to
+       << ", got ";
+  if (outcome.answered)
+    line << endpoint_text(Address{outcome.addr}, outcome.port);
+  else
+    line << "nothing";
+  examples.push_back(line.str());
+}
+
+void Tally::add(const Tally& other) {
+  packets += other.packets;
+  again += other.again;
+  answered += other.answered;
+  for (const auto& [fault, count] : other.faults) faults[fault] += count;
+  examples.insert(examples.end(), other.examples.begin(), other.examples.end());
+}
+
+std::uint64_t Tally::of(Fault fault) const {
+  const auto found = faults.find(fault);
+  return found == faults.end() ? 0 : found->second;
+}
+
+std::string Tally::text() const {
+  std::string text =
+      fmt::format("{} new flows, {} further datagrams, {} answered", packets, again, answered);
+  for (const auto& [fault, count] : faults) text += fmt::format(", {} {}", count, to_string(fault));
+  for (const auto& example : examples) text += "\n  " + example;
+  return text;
+}
+
+Traffic::Traffic(Installation& installation, std::uint32_t round)
+    : installation_{installation},
+      begun_{round},
+      done_{round},
+      tallies_(std::max(2U, std::thread::hardware_concurrency())) {
+  for (unsigned cpu = 0; cpu < tallies_.size(); ++cpu)
+    threads_.emplace_back(
+        [this, cpu](const std::stop_token& stop) { run(stop, cpu, tallies_.at(cpu)); });
+}
+
+Tally Traffic::stop() {
+  threads_.clear();  // asks each to stop, and waits
+  Tally all;
+  for (const auto& tally : tallies_) all.add(tally);
+  return all;
+}
+
+void Traffic::publish(const Installation::Execute& execute) {
+  const std::uint32_t round = begun_ + 1;
+  begun_ = round;
+  installation_.publish(
+      cluster_at(round),
+      [&](kernel::Tables& tables, const ProgrammedTables& before, const Reconciled& next) {
+        auto writes = next;
+        const bool grace =
+            !writes.operations.empty() && std::holds_alternative<Grace>(writes.operations.back());
+        if (grace) writes.operations.pop_back();
+        execute(tables, before, writes);
+        done_ = round;
+        if (grace) need(tables.execute({Grace{}}));
+      });
+}
+
+void Traffic::run(const std::stop_token& stop, unsigned cpu, Tally& tally) {
+  pin_to(cpu);
+  Prober prober{installation_, static_cast<std::uint8_t>(16 + cpu)};
+  std::minstd_rand random{cpu + 1};
+  std::array<std::uint32_t, std::size_t{kServices} * 4> seen{};  // latest round of a service port
+  std::deque<Flow> flows;
+  while (!stop.stop_requested()) {
+    const bool again = flows.size() == kRemembered && random() % kAgainEvery == 0;
+    const Flow flow =
+        again ? flows.at(random() % kRemembered) : prober.fresh(random() % prober.targets().size());
+    Window window{.from = done_, .to = 0};
+    const auto outcome = prober.send(flow);
+    window.to = begun_;
+    ++(again ? tally.again : tally.packets);
+    if (outcome.answered) ++tally.answered;
+    auto fault = judge(*flow.target, outcome, window);
+    if (!again && outcome.backend && !fault) {
+      auto& latest = seen.at(port_of(*flow.target));
+      if (outcome.backend->round < latest) fault = Fault::kBackwards;
+      latest = std::max(latest, outcome.backend->round);
+    }
+    if (fault) tally.note(*fault, *flow.target, outcome, window);
+    if (again || flow.target->protocol != Protocol::udp) continue;
+    flows.push_back(flow);
+    if (flows.size() > kRemembered) flows.pop_front();
+  }
+}
+
+}  // namespace weir::test
