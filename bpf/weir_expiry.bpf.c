@@ -46,38 +46,52 @@ static __always_inline __u32 lifetime(const struct weir_config *cfg, __u8 proto,
 /* The later packet of the two directions. */
 static __always_inline __u32 idle(__u32 now, const struct weir_flow *f, const struct weir_flow *r)
 {
-	__s32 forward = now - f->touched, reply = r ? (__s32)(now - r->touched) : forward;
+	__s32 forward = now - f->touched, reply = now - r->touched;
 	__s32 least = forward < reply ? forward : reply;
 
 	return least < 0 ? 0 : least; /* touched on another CPU just now */
+}
+
+/* False if there is no such record, or it has become another flow's. */
+static __always_inline bool copied(struct weir_flow *to, const struct weir_flow *from, __u64 hash)
+{
+	if (!from)
+		return false;
+	*to = *from;
+	barrier();
+	return flow_intact(to, hash);
 }
 
 /* One element of the queue: taken away with its flow, or put back. */
 static long check_one(__u32 index, struct batch *b)
 {
 	struct scratch *s = b->scratch;
-	struct weir_flow *f, *r;
+	struct weir_flow *f = &s->one, *r = &s->two, *forward, *reply;
+	__u64 seed = b->config->seed;
 
 	if (bpf_map_pop_elem(&weir_expiry, &s->expiry))
 		return 1; /* empty */
 	b->checked++;
-	f = bpf_map_lookup_elem(&weir_flow, &s->expiry.key);
+	forward = bpf_map_lookup_elem(&weir_flow, &s->expiry.key);
 	/* Deleted otherwise meanwhile, or that tuple's next flow, which has an element of its own.
 	 */
-	if (!f || f->token != s->expiry.token) {
+	if (!copied(f, forward, hash_flow(&s->expiry.key, seed)) || f->token != s->expiry.token) {
 		__sync_fetch_and_add(&b->state->queued, -1);
 		return 0;
 	}
 	flow_peer_key_of(&s->peer, &s->expiry.key, f);
-	r = bpf_map_lookup_elem(&weir_flow, &s->peer);
-	if (idle(b->now, f, r) <=
-	    lifetime(b->config, s->expiry.key.proto, f->seen, r ? r->seen : f->seen)) {
+	reply = bpf_map_lookup_elem(&weir_flow, &s->peer);
+	if (!copied(r, reply, hash_flow(&s->peer, seed))) {
+		reply = NULL;
+		r = f;
+	}
+	if (idle(b->now, f, r) <= lifetime(b->config, s->expiry.key.proto, f->seen, r->seen)) {
 		bpf_map_push_elem(&weir_expiry, &s->expiry, 0); /* there is room: flow_push() */
 		return 0;
 	}
-	flow_settle(f, f->backend, f->generation, f->service);
-	if (r)
-		flow_settle(r, f->backend, f->generation, f->service);
+	flow_settle(forward, f->backend, f->generation, f->service);
+	if (reply)
+		flow_settle(reply, f->backend, f->generation, f->service);
 	flow_delete(&s->expiry.key, &s->peer, f->backend, f->generation, f->flags);
 	__sync_fetch_and_add(&b->state->queued, -1);
 	__sync_fetch_and_add(&b->state->expiry_deleted, 1);

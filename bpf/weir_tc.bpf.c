@@ -34,7 +34,7 @@ static __always_inline bool keep_bridged(const struct ctx *ctx, const struct act
 
 	if (!eth)
 		return false;
-	__builtin_memcpy(eth->h_dest, act->dmac, sizeof(act->dmac));
+	__builtin_memcpy(eth->h_dest, act->way.dmac, ETH_ALEN);
 	return true;
 }
 
@@ -45,7 +45,7 @@ static __always_inline int translate(const struct ctx *ctx, const struct steerin
 
 	if (record)
 		flow_account(record, st->packet.l3_len);
-	if (!egress && edge == EDGE_POD && mac_known(act->dmac) && !keep_bridged(ctx, act))
+	if (!egress && edge == EDGE_POD && mac_known(act->way.dmac) && !keep_bridged(ctx, act))
 		return drop(WEIR_drop_rewrite_failed);
 	if (rewrite_skb(ctx, &st->packet, act, false))
 		return drop(WEIR_drop_rewrite_failed);

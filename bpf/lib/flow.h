@@ -7,37 +7,46 @@
 #ifndef WEIR_BPF_FLOW_H
 #define WEIR_BPF_FLOW_H
 
+#include "check.h"
 #include "count.h"
 #include "csum.h"
-#include "hash.h"
 #include "parse.h"
 #include "tables.h"
 
+/* The first word of a record: all that is swapped in one. */
+union flow_head {
+	struct {
+		__u32 check;
+		__u32 epoch : 24;
+		__u32 seen : 8;
+	};
+	__u64 word;
+};
+
 /*
- * What a hit needs of a record, copied out before the check is read a second
- * time: the record may turn into another flow's at any moment.
+ * What a hit needs of a record, copied out and then checked: the record may
+ * turn into another flow's at any moment.
  */
 struct action {
-	struct weir_addr saddr; /* saddr and daddr together, as IPv6 has them */
+	union flow_head head;
+	struct weir_addr saddr; /* from here to flags as in struct weir_flow */
 	struct weir_addr daddr;
 	__be16 sport;
 	__be16 dport;
 	__u16 addr_diff;
 	__u16 port_diff;
-	__u32 epoch;
-	__u32 touched;
 	__u32 backend;
 	__u32 generation;
 	__u32 service;
-	__u32 ifindex;
+	__u32 flags;
+	struct weir_way way;
+	__u32 touched;
 	__u32 syn_ack;
 	__u32 token;
-	__u16 mtu;
-	__u8 flags;
-	__u8 seen;
-	__u8 dmac[6];
-	__u8 smac[6];
-};
+} __attribute__((aligned(8)));
+
+_Static_assert(offsetof(struct action, way) == offsetof(struct weir_flow, way),
+	       "copied as one piece");
 
 struct found {
 	struct weir_flow *record;
@@ -108,30 +117,46 @@ static __always_inline struct found flow_find(const struct weir_flow_key *key)
 	return found;
 }
 
-/* False if the record was, or has become, that of another flow. */
-static __always_inline bool flow_copy(struct action *to, const struct weir_flow *from, __u32 check)
+#ifndef FLOW_COPY_PAUSE
+#define FLOW_COPY_PAUSE() /* a test draws this moment out */
+#endif
+
+static __always_inline void flow_take(struct action *to, const struct weir_flow *from)
 {
+	to->head.word = READ_ONCE(*(const __u64 *)from);
 	to->saddr = from->saddr;
 	to->daddr = from->daddr;
-	to->sport = from->sport;
-	to->dport = from->dport;
-	to->addr_diff = from->addr_diff;
-	to->port_diff = from->port_diff;
-	to->epoch = from->epoch;
+	FLOW_COPY_PAUSE();
+	__builtin_memcpy(&to->sport, &from->sport, FLOW_FIXED * 8 - 2 * sizeof(to->saddr));
+	to->way = from->way;
 	to->touched = from->touched;
-	to->backend = from->backend;
-	to->generation = from->generation;
-	to->service = from->service;
-	to->ifindex = from->ifindex;
 	to->syn_ack = from->syn_ack;
 	to->token = from->token;
-	to->mtu = from->mtu;
-	to->flags = from->flags;
-	to->seen = from->seen;
-	__builtin_memcpy(to->dmac, from->dmac, sizeof(to->dmac));
-	__builtin_memcpy(to->smac, from->smac, sizeof(to->smac));
-	barrier();
-	return READ_ONCE(from->check) == check;
+}
+
+/* False if the record was, or has become, even in part, that of another flow. */
+static __always_inline bool flow_copy(struct action *to, const struct weir_flow *from, __u64 hash)
+{
+	flow_take(to, from);
+	barrier(); /* what is checked is the copy, not what is there by then */
+	if (to->head.check != flow_check(hash, &to->saddr))
+		return false;
+	if (to->way.check != way_check(to->head.check, &to->way))
+		__builtin_memset(&to->way, 0, sizeof(to->way));
+	return true;
+}
+
+/*
+ * Writes epoch and seen, and only into the record that was copied. Lost if
+ * another CPU was faster; the next packet sees to it.
+ */
+static __always_inline void flow_swap(struct weir_flow *record, struct action *act, __u32 epoch,
+				      __u8 seen)
+{
+	union flow_head after = { { .check = act->head.check, .epoch = epoch, .seen = seen } };
+
+	__sync_val_compare_and_swap((__u64 *)record, act->head.word, after.word);
+	act->head = after;
 }
 
 /* The key under which the other half of (key, rewritten to `to`) is kept. */
@@ -181,7 +206,6 @@ static __always_inline void flow_mirror(const struct weir_flow_key *key,
 					struct weir_flow *peer, __u64 seed)
 {
 	__builtin_memset(peer, 0, sizeof(*peer));
-	peer->check = hash_flow(peer_key, seed);
 	peer->epoch = record->epoch;
 	peer->saddr = key->daddr;
 	peer->daddr = key->saddr;
@@ -198,6 +222,7 @@ static __always_inline void flow_mirror(const struct weir_flow_key *key,
 	peer->generation = record->generation;
 	peer->service = record->service;
 	peer->created = record->created;
+	peer->check = flow_check(hash_flow(peer_key, seed), &peer->saddr);
 }
 
 /* The entry of a record's backend, or NULL if it is another's by now. */
@@ -245,7 +270,7 @@ static __always_inline void flow_account(struct weir_flow *record, __u32 bytes)
 /* Ends an established pair. Its element of weir_expiry dies by its token. */
 static __always_inline void flow_delete(const struct weir_flow_key *key,
 					const struct weir_flow_key *peer, __u32 backend_index,
-					__u32 generation, __u8 flags)
+					__u32 generation, __u32 flags)
 {
 	struct weir_state *st = state();
 	struct weir_backend *backend;

@@ -19,21 +19,21 @@ enum half_fate {
 };
 
 /* Both halves into s->one (of key) and s->two (of s->peer). False: recycled under us. */
-static __always_inline bool half_collect(struct scratch *s, const struct weir_flow_key *key,
-					 __u32 check, const struct weir_flow *record, __u64 seed)
+static __noinline bool half_collect(struct scratch *s, const struct weir_flow_key *key,
+					 __u64 hash, const struct weir_flow *record, __u64 seed)
 {
 	struct weir_flow *other;
 
 	s->one = *record;
 	barrier();
-	if (READ_ONCE(record->check) != check)
+	if (!flow_intact(&s->one, hash))
 		return false;
 	flow_peer_key_of(&s->peer, key, &s->one);
 	other = half_find(&s->peer);
 	if (other) {
 		s->two = *other;
 		barrier();
-		if (READ_ONCE(other->check) == (__u32)hash_flow(&s->peer, seed))
+		if (flow_intact(&s->two, hash_flow(&s->peer, seed)))
 			return true;
 	}
 	flow_mirror(key, &s->one, &s->peer, &s->two, seed);
@@ -42,11 +42,11 @@ static __always_inline bool half_collect(struct scratch *s, const struct weir_fl
 
 /* Puts the lost half of a pair back: the table may have evicted either. */
 static __always_inline void half_repair(struct scratch *s, const struct weir_flow_key *key,
-					__u32 check, const struct action *act,
+					__u64 hash, const struct action *act,
 					const struct weir_flow *record, __u64 seed)
 {
 	flow_peer_key(&s->peer, key, act);
-	if (half_find(&s->peer) || !half_collect(s, key, check, record, seed))
+	if (half_find(&s->peer) || !half_collect(s, key, hash, record, seed))
 		return;
 	if (!half_put(&s->peer, &s->two, BPF_NOEXIST))
 		count(WEIR_flow_repaired);
@@ -100,14 +100,14 @@ static __always_inline void flow_count_new(const struct weir_flow *flow)
  * free in between. On failure the pair stays half open and works on.
  */
 static __always_inline void half_promote(struct scratch *s, const struct weir_flow_key *key,
-					 __u32 check, const struct weir_flow *record,
+					 __u64 hash, const struct weir_flow *record,
 					 const struct weir_config *cfg)
 {
 	const struct weir_flow_key *forward, *reply;
 	struct weir_flow *f, *r;
 	__u32 token;
 
-	if (!half_collect(s, key, check, record, cfg->seed))
+	if (!half_collect(s, key, hash, record, cfg->seed))
 		return;
 	if (s->one.flags & WEIR_FLOW_REPLY) {
 		reply = key;
@@ -146,30 +146,33 @@ static __always_inline void half_promote(struct scratch *s, const struct weir_fl
 
 /* The backend answered the handshake: remember what the client must acknowledge. */
 static __always_inline void half_answered(struct scratch *s, const struct weir_flow_key *key,
-					  const struct packet *p, const struct action *act,
+					  const struct packet *p, struct action *act,
 					  struct weir_flow *record, __u64 seed)
 {
 	struct weir_flow *forward;
+	struct action other;
 
-	record->seen = act->seen | WEIR_SEEN_SYN_ACK;
+	/* The number before the flag that says it is there. */
 	record->token = p->seq + 1;
+	barrier();
+	flow_swap(record, act, act->head.epoch, act->head.seen | WEIR_SEEN_SYN_ACK);
 	flow_peer_key(&s->peer, key, act);
 	forward = half_find(&s->peer);
-	if (!forward || READ_ONCE(forward->check) != (__u32)hash_flow(&s->peer, seed))
+	if (!forward || !flow_copy(&other, forward, hash_flow(&s->peer, seed)))
 		return;
 	forward->token = p->seq + 1;
-	barrier(); /* the number before the flag that says it is there */
-	forward->seen |= WEIR_SEEN_SYN_ACK;
+	barrier();
+	flow_swap(forward, &other, other.head.epoch, other.head.seen | WEIR_SEEN_SYN_ACK);
 }
 
 static __always_inline enum half_fate half_tcp_reply(struct scratch *s, const struct packet *p,
-						     __u32 check, const struct action *act,
+						     __u64 hash, struct action *act,
 						     struct weir_flow *record,
 						     const struct weir_config *cfg)
 {
-	bool known = act->seen & WEIR_SEEN_SYN;
+	bool known = act->head.seen & WEIR_SEEN_SYN;
 
-	if (act->seen & WEIR_SEEN_SYN_ACK && !(p->tcp & TCP_SYN))
+	if (act->head.seen & WEIR_SEEN_SYN_ACK && !(p->tcp & TCP_SYN))
 		return HALF_GO_ON;
 	/*
 	 * Only what answers this handshake is a reply of it. Anything else on
@@ -177,54 +180,54 @@ static __always_inline enum half_fate half_tcp_reply(struct scratch *s, const st
 	 */
 	if (known && (!(p->tcp & TCP_ACK) || p->ack != act->syn_ack))
 		return HALF_NOT_OURS;
-	half_repair(s, &s->key, check, act, record, cfg->seed);
+	half_repair(s, &s->key, hash, act, record, cfg->seed);
 	if (known && (p->tcp & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK))
 		half_answered(s, &s->key, p, act, record, cfg->seed);
 	return HALF_GO_ON;
 }
 
 static __always_inline enum half_fate half_tcp_forward(struct scratch *s, const struct packet *p,
-						       __u32 check, const struct action *act,
+						       __u64 hash, struct action *act,
 						       struct weir_flow *record,
 						       const struct weir_config *cfg)
 {
-	bool acked = act->seen & WEIR_SEEN_ACK;
+	bool acked = act->head.seen & WEIR_SEEN_ACK;
 
 	if ((p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
 		/* The very packet that XDP has just chosen a backend for is no retransmission. */
-		if (!CTX_IS_XDP && act->seen & WEIR_SEEN_XDP) {
-			record->seen = act->seen & ~WEIR_SEEN_XDP;
+		if (!CTX_IS_XDP && act->head.seen & WEIR_SEEN_XDP) {
+			flow_swap(record, act, act->head.epoch, act->head.seen & ~WEIR_SEEN_XDP);
 			return HALF_GO_ON;
 		}
-		return act->seen & WEIR_SEEN_SYN_ACK ? HALF_GO_ON : HALF_REPICK;
+		return act->head.seen & WEIR_SEEN_SYN_ACK ? HALF_GO_ON : HALF_REPICK;
 	}
-	if (act->seen & WEIR_SEEN_SYN_ACK && p->tcp & TCP_ACK && !(p->tcp & TCP_RST) &&
+	if (act->head.seen & WEIR_SEEN_SYN_ACK && p->tcp & TCP_ACK && !(p->tcp & TCP_RST) &&
 	    p->ack == act->token) {
-		record->seen = act->seen | WEIR_SEEN_ACK;
+		flow_swap(record, act, act->head.epoch, act->head.seen | WEIR_SEEN_ACK);
 		acked = true;
 	}
 	if (acked)
-		half_promote(s, &s->key, check, record, cfg);
+		half_promote(s, &s->key, hash, record, cfg);
 	else
-		half_repair(s, &s->key, check, act, record, cfg->seed);
+		half_repair(s, &s->key, hash, act, record, cfg->seed);
 	return HALF_GO_ON;
 }
 
 /* What a packet that hit a half-open record does to the record. */
 static __always_inline enum half_fate half_step(struct scratch *s, const struct packet *p,
-						__u32 check, const struct action *act,
+						__u64 hash, struct action *act,
 						struct weir_flow *record,
 						const struct weir_config *cfg)
 {
 	if (p->key.proto == NEXT_TCP) {
 		if (act->flags & WEIR_FLOW_REPLY)
-			return half_tcp_reply(s, p, check, act, record, cfg);
-		return half_tcp_forward(s, p, check, act, record, cfg);
+			return half_tcp_reply(s, p, hash, act, record, cfg);
+		return half_tcp_forward(s, p, hash, act, record, cfg);
 	}
 	if (act->flags & WEIR_FLOW_REPLY)
-		half_promote(s, &s->key, check, record, cfg);
+		half_promote(s, &s->key, hash, record, cfg);
 	else
-		half_repair(s, &s->key, check, act, record, cfg->seed);
+		half_repair(s, &s->key, hash, act, record, cfg->seed);
 	return HALF_GO_ON;
 }
 

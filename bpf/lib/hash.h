@@ -3,6 +3,8 @@
 #ifndef WEIR_BPF_HASH_H
 #define WEIR_BPF_HASH_H
 
+#define HASH_GOLDEN 0x9e3779b97f4a7c15ULL /* 2^64 / golden ratio */
+
 /* The finalizer of splitmix64: every input bit reaches every output bit. */
 static __always_inline __u64 hash_mix(__u64 h)
 {
@@ -22,7 +24,7 @@ static __always_inline __u64 hash_flow(const struct weir_flow_key *key, __u64 se
 	_Static_assert(sizeof(*key) == 5 * sizeof(*word), "a flow key is five words");
 	for (int i = 0; i < 5; i++) {
 		h ^= word[i];
-		h *= 0x9e3779b97f4a7c15ULL; /* 2^64 / golden ratio */
+		h *= HASH_GOLDEN;
 		h ^= h >> 32;
 	}
 	return hash_mix(h);

@@ -45,17 +45,9 @@ static __always_inline void steer_forget(struct scratch *s, const struct weir_fl
  * look, and the new epoch is swapped in together with the check, so that it
  * cannot land in another flow's record. False: a datagram needs another backend.
  */
-static __always_inline bool steer_revalidate(const struct packet *p, const struct action *act,
-					     struct weir_flow *record, __u32 check, __u32 epoch)
+static __always_inline bool steer_revalidate(const struct packet *p, struct action *act,
+					     struct weir_flow *record, __u32 epoch)
 {
-	union {
-		struct {
-			__u32 check;
-			__u32 epoch;
-		};
-		__u64 word;
-	} before = { { check, act->epoch } }, after = { { check, epoch } };
-
 	if (!(act->flags & WEIR_FLOW_DIRECT)) {
 		const struct weir_backend *backend = flow_backend(act->backend, act->generation);
 		__u8 now = backend ? READ_ONCE(backend->state) : WEIR_BACKEND_GONE;
@@ -66,7 +58,7 @@ static __always_inline bool steer_revalidate(const struct packet *p, const struc
 		    now != WEIR_BACKEND_TERMINATING)
 			return act->flags & WEIR_FLOW_REPLY;
 	}
-	__sync_val_compare_and_swap((__u64 *)record, before.word, after.word);
+	flow_swap(record, act, epoch, act->head.seen);
 	return true;
 }
 
@@ -75,7 +67,7 @@ static __always_inline bool steer_ended(struct scratch *s, const struct packet *
 					const struct action *act)
 {
 	const struct weir_backend *backend = flow_backend(act->backend, act->generation);
-	__u8 ends = act->seen, both;
+	__u8 ends = act->head.seen, both;
 	struct weir_flow *peer;
 
 	if (act->flags & (WEIR_FLOW_REPLY | WEIR_FLOW_DIRECT))
@@ -89,10 +81,10 @@ static __always_inline bool steer_ended(struct scratch *s, const struct packet *
 }
 
 /* FIN and RST decide how long the pair is kept. */
-static __always_inline void steer_note(const struct packet *p, const struct action *act,
+static __always_inline void steer_note(const struct packet *p, struct action *act,
 				       struct weir_flow *record)
 {
-	__u8 seen = act->seen;
+	__u8 seen = act->head.seen;
 
 	if (p->tcp & TCP_FIN)
 		seen |= WEIR_SEEN_FIN;
@@ -100,8 +92,8 @@ static __always_inline void steer_note(const struct packet *p, const struct acti
 		seen |= WEIR_SEEN_RST;
 	else /* who goes on talking did not mean it: the RST was forged */
 		seen &= ~WEIR_SEEN_RST;
-	if (seen != act->seen)
-		record->seen = seen;
+	if (seen != act->head.seen)
+		flow_swap(record, act, act->head.epoch, seen);
 }
 
 /* Once a tick for each flow: hand on its counts, follow its route. */
@@ -113,6 +105,7 @@ static __always_inline enum weir_counter steer_tick(const struct ctx *ctx, struc
 	struct packet *p = &st->packet;
 	long found;
 
+	/* These two may land in another flow's record: a packet miscounted, a second more to live. */
 	flow_settle(record, act->backend, act->generation, act->service);
 	record->touched = now;
 	if (act->flags & WEIR_FLOW_HAIRPIN)
@@ -120,20 +113,19 @@ static __always_inline enum weir_counter steer_tick(const struct ctx *ctx, struc
 	if (act->flags & WEIR_FLOW_SEND) {
 		found = route_find(ctx, s, p, ctx_ifindex(ctx), &act->saddr, &act->daddr);
 		if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
-			act->mtu = s->fib.mtu_result;
+			act->way.mtu = s->fib.mtu_result;
 			return WEIR_answer_too_big;
 		}
 		if (!route_usable(found))
 			return WEIR_drop_no_route;
-		route_keep(s, found, &act->ifindex, &act->mtu, act->dmac, act->smac);
-		record->ifindex = act->ifindex;
-		record->mtu = act->mtu;
-		__builtin_memcpy(record->dmac, act->dmac, sizeof(act->dmac));
-		__builtin_memcpy(record->smac, act->smac, sizeof(act->smac));
+		route_keep(s, found, &act->way);
 	} else if (st->edge == EDGE_POD && !(act->flags & WEIR_FLOW_REPLY)) {
-		route_bridged(ctx, s, p, &act->daddr, act->dmac);
-		__builtin_memcpy(record->dmac, act->dmac, sizeof(act->dmac));
+		route_bridged(ctx, s, p, &act->daddr, act->way.dmac);
+	} else {
+		return OPENED;
 	}
+	act->way.check = way_check(act->head.check, &act->way);
+	record->way = act->way;
 	return OPENED;
 }
 
@@ -185,8 +177,8 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 	p = &st->packet;
 	act = &st->action;
 	s->key = p->key;
-	epoch = READ_ONCE(cfg->epoch);
-	if (act->epoch != epoch && !steer_revalidate(p, act, record, st->hash, epoch)) {
+	epoch = READ_ONCE(cfg->epoch) & WEIR_EPOCH_MASK;
+	if (act->head.epoch != epoch && !steer_revalidate(p, act, record, epoch)) {
 		steer_forget(s, &s->key, act, st->half);
 		count(WEIR_flow_repicked);
 		return HIT_MISS;
@@ -195,7 +187,8 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 	 * A handshake of which some frames are bridged and some routed is one that
 	 * conntrack breaks. Before the promotion, which copies what is found here.
 	 */
-	unresolved = act->flags & WEIR_FLOW_SEND ? !act->mtu : st->half && !mac_known(act->dmac);
+	unresolved = act->flags & WEIR_FLOW_SEND ? !act->way.mtu
+						 : st->half && !mac_known(act->way.dmac);
 	if (act->touched != now || unresolved) {
 		st->why = steer_tick(&ctx, s, st, record, now);
 		if (st->why != OPENED)
@@ -205,7 +198,7 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 		hit = steer_half(s, st, record, cfg);
 		if (hit != HIT_ACT)
 			return hit;
-	} else if (p->tcp & (TCP_SYN | TCP_FIN | TCP_RST) || act->seen & WEIR_SEEN_RST) {
+	} else if (p->tcp & (TCP_SYN | TCP_FIN | TCP_RST) || act->head.seen & WEIR_SEEN_RST) {
 		if ((p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN && steer_ended(s, p, act)) {
 			steer_forget(s, &s->key, act, false);
 			return HIT_MISS;
@@ -240,9 +233,9 @@ static __always_inline enum hit steer_hit(const struct ctx *ctx, struct steering
 	if (CTX_IS_XDP && !send)
 		return HIT_OTHER;
 	st->hit = true;
-	if (!st->half && act->epoch == READ_ONCE(cfg->epoch) && act->touched == now_ticks() &&
-	    !(p->tcp & (TCP_SYN | TCP_FIN | TCP_RST)) && !(act->seen & WEIR_SEEN_RST) &&
-	    (act->mtu || !send))
+	if (!st->half && act->head.epoch == (READ_ONCE(cfg->epoch) & WEIR_EPOCH_MASK) &&
+	    act->touched == now_ticks() && !(p->tcp & (TCP_SYN | TCP_FIN | TCP_RST)) &&
+	    !(act->head.seen & WEIR_SEEN_RST) && (act->way.mtu || !send))
 		return HIT_ACT;
 	return steer_hit_more(ctx->hook, st, record);
 }

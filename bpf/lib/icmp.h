@@ -163,7 +163,7 @@ static __always_inline void icmp_fill6(struct icmp_space *space, const struct pa
 }
 
 /*
- * The packet becomes its own answer: st->why says which, st->action.mtu with
+ * The packet becomes its own answer: st->why says which, st->action.way.mtu with
  * what size. A verdict of tc. Global, so that it is verified once.
  */
 __noinline int icmp_answer(struct __sk_buff *skb, struct steering *st, __u32 ethernet)
@@ -197,9 +197,9 @@ __noinline int icmp_answer(struct __sk_buff *skb, struct steering *st, __u32 eth
 	if (sum < 0 || bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, 0))
 		return TC_ACT_SHOT;
 	if (p->v4)
-		icmp_fill4(space, p, st->why, st->action.mtu, quote, sum);
+		icmp_fill4(space, p, st->why, st->action.way.mtu, quote, sum);
 	else
-		icmp_fill6(space, p, st->why, st->action.mtu, quote, sum);
+		icmp_fill6(space, p, st->why, st->action.way.mtu, quote, sum);
 	if (bpf_skb_store_bytes(skb, p->l3, space->bytes, room, 0))
 		return TC_ACT_SHOT;
 	return ethernet ? send_back(&ctx) : bpf_redirect(ctx_ifindex(&ctx), 0);

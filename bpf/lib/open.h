@@ -132,7 +132,7 @@ static __always_inline enum weir_counter open_source(const struct ctx *ctx, stru
 
 	if (edge == EDGE_POD) {
 		if (!addr_equal(&flow->daddr, &s->key.saddr)) {
-			route_bridged(ctx, s, p, &flow->daddr, flow->dmac);
+			route_bridged(ctx, s, p, &flow->daddr, flow->way.dmac);
 			return OPENED;
 		}
 		flow->flags |= WEIR_FLOW_SEND | WEIR_FLOW_HAIRPIN;
@@ -146,24 +146,23 @@ static __always_inline enum weir_counter open_source(const struct ctx *ctx, stru
 	flow->flags |= WEIR_FLOW_SEND;
 	found = route_find(ctx, s, p, ctx_ifindex(ctx), &none, &flow->daddr);
 	if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
-		flow->mtu = s->fib.mtu_result;
+		flow->way.mtu = s->fib.mtu_result;
 		return WEIR_answer_too_big;
 	}
 	if (!route_usable(found))
 		return WEIR_drop_no_route;
-	route_keep(s, found, &flow->ifindex, &flow->mtu, flow->dmac, flow->smac);
-	return device_source(flow->ifindex, p->v4, &flow->saddr) ? OPENED : WEIR_drop_no_source;
+	route_keep(s, found, &flow->way);
+	return device_source(flow->way.ifindex, p->v4, &flow->saddr) ? OPENED : WEIR_drop_no_source;
 }
 
 /* Fills s->one up to the source. */
 static __always_inline void open_record(struct scratch *s, const struct packet *p, enum edge edge,
-					__u64 hash, const struct weir_config *cfg)
+					const struct weir_config *cfg)
 {
 	struct weir_flow *flow = &s->one;
 
 	__builtin_memset(flow, 0, sizeof(*flow));
-	flow->check = hash;
-	flow->epoch = READ_ONCE(cfg->epoch);
+	flow->epoch = READ_ONCE(cfg->epoch) & WEIR_EPOCH_MASK;
 	flow->saddr = p->key.saddr;
 	flow->sport = p->key.sport;
 	flow->daddr = p->key.daddr;
@@ -180,8 +179,12 @@ static __always_inline void open_record(struct scratch *s, const struct packet *
 }
 
 /* Keeps the forward half; s->peer holds the reply half's key. */
-static __always_inline enum weir_counter open_keep(struct scratch *s, const struct packet *p)
+static __always_inline enum weir_counter open_keep(struct scratch *s, __u64 hash)
 {
+	struct weir_flow *flow = &s->one;
+
+	flow->check = flow_check(hash, &flow->saddr);
+	flow->way.check = way_check(flow->check, &flow->way);
 	if (half_put(&s->key, &s->one, BPF_ANY)) {
 		half_delete(&s->peer);
 		return WEIR_drop_half_full;
@@ -206,7 +209,7 @@ static __always_inline enum weir_counter open_flow(const struct ctx *ctx, struct
 
 	if (!backend || backend->service != to->service)
 		return WEIR_drop_table;
-	open_record(s, p, edge, hash, cfg);
+	open_record(s, p, edge, cfg);
 	flow->daddr = backend->addr;
 	flow->dport = backend->port;
 	flow->backend = index;
@@ -221,7 +224,7 @@ static __always_inline enum weir_counter open_flow(const struct ctx *ctx, struct
 	 */
 	why = reserve_source(s, &s->key, cfg, hash >> 16,
 			     !(flow->flags & WEIR_FLOW_SEND) && !to->again);
-	return why == OPENED ? open_keep(s, p) : why;
+	return why == OPENED ? open_keep(s, hash) : why;
 }
 
 /*
@@ -237,12 +240,12 @@ static __always_inline enum weir_counter open_direct(struct scratch *s, const st
 
 	struct weir_state *st = state();
 
-	open_record(s, p, edge, hash, cfg);
+	open_record(s, p, edge, cfg);
 	s->one.flags |= WEIR_FLOW_DIRECT;
 	if (st) /* the half tables have no count: until then, look there for such flows */
 		st->direct_until = now_ticks() + cfg->life_half;
 	why = reserve_source(s, &s->key, cfg, bpf_get_prandom_u32(), false);
-	return why == OPENED ? open_keep(s, p) : why;
+	return why == OPENED ? open_keep(s, hash) : why;
 }
 
 #endif

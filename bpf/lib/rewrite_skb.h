@@ -36,7 +36,8 @@ static __always_inline long rewrite_ipv6(struct __sk_buff *skb, const struct pac
 	__u32 off = p->l3 + offsetof(struct ipv6hdr, saddr);
 	__u16 word = 0;
 
-	_Static_assert(offsetof(struct action, daddr) == sizeof(struct weir_addr),
+	_Static_assert(offsetof(struct action, daddr) ==
+			       offsetof(struct action, saddr) + sizeof(struct weir_addr),
 		       "stored as one piece");
 	if (hop) {
 		/* Two bytes, since sums are of pairs: next header and hop limit. */

@@ -46,20 +46,15 @@ static __always_inline long route_find(const struct ctx *ctx, struct scratch *s,
 }
 
 /* Copies a route that was found into what will be kept. A next hop not resolved is all zeros. */
-static __always_inline void route_keep(const struct scratch *s, long found, __u32 *ifindex,
-				       __u16 *mtu, __u8 *dmac, __u8 *smac)
+static __always_inline void route_keep(const struct scratch *s, long found, struct weir_way *way)
 {
-	bool resolved = found == BPF_FIB_LKUP_RET_SUCCESS;
-
-	*ifindex = s->fib.ifindex;
-	*mtu = resolved ? s->fib.mtu_result : 0;
-	if (resolved) {
-		__builtin_memcpy(dmac, s->fib.dmac, ETH_ALEN);
-		__builtin_memcpy(smac, s->fib.smac, ETH_ALEN);
-	} else {
-		__builtin_memset(dmac, 0, ETH_ALEN);
-		__builtin_memset(smac, 0, ETH_ALEN);
-	}
+	__builtin_memset(way, 0, sizeof(*way));
+	way->ifindex = s->fib.ifindex;
+	if (found != BPF_FIB_LKUP_RET_SUCCESS)
+		return;
+	way->mtu = s->fib.mtu_result;
+	__builtin_memcpy(way->dmac, s->fib.dmac, ETH_ALEN);
+	__builtin_memcpy(way->smac, s->fib.smac, ETH_ALEN);
 }
 
 static __always_inline bool route_usable(long found)

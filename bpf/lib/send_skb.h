@@ -16,7 +16,7 @@ static __always_inline enum weir_counter send_check(const struct ctx *ctx, const
 	if (p->ttl <= 1)
 		return WEIR_answer_ttl;
 	/* mtu 0: not known yet. An oversize redirect would vanish without a word. */
-	if (act->mtu && wire_size(ctx, p) > act->mtu)
+	if (act->way.mtu && wire_size(ctx, p) > act->way.mtu)
 		return WEIR_answer_too_big;
 	return OPENED;
 }
@@ -48,7 +48,7 @@ static __always_inline long send_skb(const struct ctx *ctx, const struct packet 
 	/* The helper takes an Ethernet header off, so there must be one. */
 	if (!ethernet && bpf_skb_change_head(ctx->hook, ETH_HLEN, 0))
 		return TC_ACT_SHOT;
-	return bpf_redirect_neigh(act->ifindex, NULL, 0, 0);
+	return bpf_redirect_neigh(act->way.ifindex, NULL, 0, 0);
 }
 
 #endif

@@ -29,12 +29,13 @@ static __always_inline enum weir_counter send_check(const struct ctx *ctx,
 						    const struct steering *st)
 {
 	const struct action *act = &st->action;
-	__u32 ifindex = act->ifindex, now = now_ticks();
+	const struct weir_way *way = &act->way;
+	__u32 ifindex = way->ifindex, now = now_ticks();
 
-	if (st->packet.tagged || st->packet.ttl <= 1 || !act->mtu || st->packet.l3_len > act->mtu ||
+	if (st->packet.tagged || st->packet.ttl <= 1 || !way->mtu || st->packet.l3_len > way->mtu ||
 	    !st->packet.l3_len)
-		return act->mtu ? WEIR_pass_to_tc_packet : WEIR_pass_to_tc_neighbour;
-	if (!mac_known(act->dmac))
+		return way->mtu ? WEIR_pass_to_tc_packet : WEIR_pass_to_tc_neighbour;
+	if (!mac_known(way->dmac))
 		return WEIR_pass_to_tc_neighbour;
 	if (!bpf_map_lookup_elem(&weir_xdp_tx, &ifindex))
 		return WEIR_pass_to_tc_route;
@@ -119,12 +120,12 @@ static __always_inline int send_xdp(const struct ctx *ctx, const struct steering
 		count(WEIR_drop_rewrite_failed);
 		return XDP_DROP;
 	}
-	__builtin_memcpy(eth->h_dest, act->dmac, sizeof(act->dmac));
-	__builtin_memcpy(eth->h_source, act->smac, sizeof(act->smac));
+	__builtin_memcpy(eth->h_dest, act->way.dmac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, act->way.smac, ETH_ALEN);
 	if (record)
 		flow_account(record, p->l3_len);
 	count(WEIR_forward_xdp);
-	return bpf_redirect_map(&weir_xdp_tx, act->ifindex, XDP_DROP);
+	return bpf_redirect_map(&weir_xdp_tx, act->way.ifindex, XDP_DROP);
 }
 
 #endif

@@ -55,7 +55,7 @@ static __always_inline enum weir_counter steer_parse(const struct ctx *ctx, stru
 /* The action of a flow just opened, whose forward record is s->one. */
 static __always_inline void steer_opened(struct scratch *s, struct steering *st)
 {
-	flow_copy(&st->action, &s->one, s->one.check);
+	flow_take(&st->action, &s->one);
 	st->why = WEIR_pass_to_tc_local;
 }
 
@@ -77,7 +77,7 @@ __noinline int steer_miss(HOOK *hook, struct steering *st)
 	why = choose(p, st->bits, st->edge, st->hash >> 32, st->avoid, &choice);
 	if (why == CHOSEN)
 		why = open_flow(&ctx, s, p, st->edge, st->hash, &choice, cfg);
-	st->action.mtu = s->one.mtu; /* of the way that was too narrow */
+	st->action.way.mtu = s->one.way.mtu; /* of the way that was too narrow */
 	if (why != OPENED)
 		return steer_verdict(st, why);
 	steer_opened(s, st);

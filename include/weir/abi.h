@@ -170,34 +170,48 @@ enum weir_flow_seen {
 };
 
 /*
+ * The next hop of a flow. It is written in place, and a record may be recycled
+ * under who writes: check says whose record it was found for, and a way that
+ * does not pass it is one that is not known.
+ */
+struct weir_way {
+	__u32 ifindex; /* with SEND, 0: not known */
+	__u16 mtu;     /* with SEND; bytes from the IP header on. 0: neighbour not resolved */
+	__u8 dmac[6];  /* all zero: not resolved. Without SEND: to keep a frame bridged */
+	__u8 smac[6];
+	__u16 zero;
+	__u32 check; /* hash of the above and of the record's check */
+};
+
+#define WEIR_EPOCH_MASK 0xffffff /* of the epoch, what a record has room for */
+
+/*
  * One direction of a flow: what to write into the packet and where to send it.
  * The peer's key is the mirror image of the rewritten tuple.
  *
- * check comes first and is read last: an element is recycled under its readers,
- * the kernel copies a new value front to back, and so a reader that saw any
- * field of the next owner also sees its check.
+ * An element is recycled under its readers, who may copy a part of one flow and
+ * a part of the next, in whatever order stores become visible. check tells: it
+ * is made of the key and of all from saddr to flags, which never changes.
  */
 struct weir_flow {
-	__u32 check;		/* hash of the key */
-	__u32 epoch;		/* of the last look at the backend; swapped together with check */
+	__u32 check; /* with the 32 bits behind it the word that is swapped in one */
+	__u32 epoch : 24; /* of the last look at the backend, see WEIR_EPOCH_MASK */
+	__u32 seen : 8;	  /* enum weir_flow_seen */
+
 	struct weir_addr saddr; /* the four to write */
 	struct weir_addr daddr;
 	__be16 sport;
 	__be16 dport;
 	__u16 addr_diff; /* one's complement sums of what the addresses and the ports add */
 	__u16 port_diff;
-	__u32 touched; /* ticks: last packet of this direction */
-	__u8 flags;    /* enum weir_flow_flag */
-	__u8 seen;     /* enum weir_flow_seen */
-	__u16 mtu;     /* of the way out, with SEND; bytes from the IP header on */
-	__u32 ifindex; /* with SEND, 0: not known */
-	__u32 backend; /* index */
-
-	__u8 dmac[6]; /* next hop; all zero: not resolved. Without SEND: to keep a frame bridged */
-	__u8 smac[6];
+	__u32 backend;	  /* index */
 	__u32 generation; /* of the backend entry */
 	__u32 service;	  /* id */
-	__u32 created;	  /* ticks */
+	__u32 flags;	  /* enum weir_flow_flag */
+
+	struct weir_way way;
+	__u32 touched; /* ticks: last packet of this direction */
+	__u32 created; /* ticks */
 	__u64 packets;
 	__u64 bytes;
 	__u64 counted_packets; /* of those, what backend and service already have */
@@ -369,7 +383,8 @@ WEIR_SIZE(weir_version, 64);
 WEIR_SIZE(weir_slot, 8);
 WEIR_SIZE(weir_backend, 64);
 WEIR_SIZE(weir_flow_key, 40);
-WEIR_SIZE(weir_flow, 128);
+WEIR_SIZE(weir_way, 24);
+WEIR_SIZE(weir_flow, 136);
 WEIR_SIZE(weir_expiry, 44);
 WEIR_SIZE(weir_device, 40);
 WEIR_SIZE(weir_config, 56);

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "bpf/objects.hpp"
+#include "bpf/seal.h"
 #include "support/catch.hpp"
 #include "support/prog_run.hpp"
 
@@ -139,7 +140,7 @@ Datapath::Datapath() : next_backend_{16 + (now_ticks() + 6) % 16} {
 
 void Datapath::node_tables() {
   put("weir_config", 0U,
-      weir_config{.seed = 0x5eed5eed5eed5eed,
+      weir_config{.seed = kSeed,
                   .epoch = 1,
                   .max_flows = 1024,
                   .source_ports = {{61000, 4536}, {1024, 28976}},
@@ -327,6 +328,11 @@ std::optional<weir_flow> Datapath::flow(FlowTable table, const weir_flow_key& ke
 
 void Datapath::set_flow(FlowTable table, const weir_flow_key& key, const weir_flow& value) {
   put(map_name(table), key, value);
+}
+
+void Datapath::set_flow_sealed(FlowTable table, const weir_flow_key& key, weir_flow value) {
+  weir_test_seal(&key, kSeed, &value);
+  set_flow(table, key, value);
 }
 
 void Datapath::erase_flow(FlowTable table, const weir_flow_key& key) {

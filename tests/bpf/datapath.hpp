@@ -65,6 +65,8 @@ weir_flow_key to_key(std::uint8_t proto, const Endpoint& from, const Endpoint& t
 // programs are loaded once a process; each Datapath starts with empty tables.
 class Datapath {
  public:
+  static constexpr std::uint64_t kSeed = 0x5eed5eed5eed5eed;
+
   Datapath();
 
   Served serve(const Service& service);
@@ -89,6 +91,8 @@ class Datapath {
 
   [[nodiscard]] std::optional<weir_flow> flow(FlowTable table, const weir_flow_key& key) const;
   void set_flow(FlowTable table, const weir_flow_key& key, const weir_flow& value);
+  // As it must be to be taken for that key's, and its way for its own.
+  void set_flow_sealed(FlowTable table, const weir_flow_key& key, weir_flow value);
   void erase_flow(FlowTable table, const weir_flow_key& key);
   [[nodiscard]] std::size_t count_flows(FlowTable table) const;
   [[nodiscard]] weir_backend backend(std::uint32_t index) const;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Source NAT at the uplink: ports, ways out, and what XDP leaves to tc.
 #include <algorithm>
+#include <cstring>
 #include <set>
 
 #include "bpf/conversation.hpp"
@@ -8,6 +9,10 @@
 
 namespace weir::test {
 namespace {
+
+bool same(const weir_way& a, const weir_way& b) {
+  return std::memcmp(&a, &b, sizeof a) == 0;
+}
 
 constexpr std::array<Hook, 2> kSenders{Hook::kUpIn, Hook::kXdp};
 
@@ -175,7 +180,7 @@ TEST_CASE("XDP lets the stack have one packet of a flow now and then, for its ne
     const auto data = talk.data();
     // Due in the tick that is the backend's index modulo 16; move the flow to that backend.
     record.backend = now_ticks();
-    dp.set_flow(FlowTable::kEstablished, talk.forward_key(), record);
+    dp.set_flow_sealed(FlowTable::kEstablished, talk.forward_key(), record);
     const auto probe = talk.forward(data);
     check(probe, Verdict::kNext, data.frame(), {"pass_to_tc_probe"});
     check_bytes(talk.forward(data), talk.went(), talk.forwarded(data).frame());
@@ -203,16 +208,28 @@ TEST_CASE("a flow follows its route") {
     talk.establish();
     auto record = dp.flow(FlowTable::kEstablished, talk.forward_key()).value();
     const auto right = record;
-    record.ifindex = 4711;
-    record.dmac[5] = 0x99;
-    record.mtu = 9000;
+    record.way.ifindex = 4711;
+    record.way.dmac[5] = 0x99;
+    record.way.mtu = 9000;
     record.touched -= 1;  // due for its tick
+    dp.set_flow_sealed(FlowTable::kEstablished, talk.forward_key(), record);
+    check_bytes(talk.forward(talk.data()), talk.went(), talk.forwarded(talk.data()).frame());
+    record = dp.flow(FlowTable::kEstablished, talk.forward_key()).value();
+    CHECK(same(record.way, right.way));
+  });
+}
+
+TEST_CASE("a way that was found for another flow is not followed") {
+  on_every(kSentPaths, [](Datapath& dp, Conversation& talk) {
+    talk.establish();
+    auto record = dp.flow(FlowTable::kEstablished, talk.forward_key()).value();
+    const auto right = record;
+    record.way.dmac[5] = 0x99;
+    record.touched += 1;  // not due for its tick
     dp.set_flow(FlowTable::kEstablished, talk.forward_key(), record);
     check_bytes(talk.forward(talk.data()), talk.went(), talk.forwarded(talk.data()).frame());
     record = dp.flow(FlowTable::kEstablished, talk.forward_key()).value();
-    CHECK(record.ifindex == right.ifindex);
-    CHECK(record.mtu == right.mtu);
-    CHECK(std::equal(std::begin(record.dmac), std::end(record.dmac), std::begin(right.dmac)));
+    CHECK(same(record.way, right.way));
   });
 }
 

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cerrno>
 
+#include "bpf/seal.h"
 #include "support/catch.hpp"
 #include "support/packet.hpp"
 #include "support/prog_run.hpp"
@@ -21,6 +22,7 @@ namespace {
 
 constexpr std::uint32_t kBatch = 8192;
 constexpr std::uint32_t kGeneration = 7;
+constexpr std::uint64_t kSeed = 4711;
 constexpr std::uint16_t kClientPort = 40000;  // backends have another
 
 weir_addr v4(std::uint32_t ip) {
@@ -109,6 +111,7 @@ int Collector::map(const std::string& name) const {
 void Collector::set_lifetimes(const Lifetimes& ticks) {
   constexpr std::uint32_t kZero = 0;
   weir_config config{};
+  config.seed = kSeed;
   config.life_tcp = ticks.tcp;
   config.life_tcp_half_closed = ticks.half_closed;
   config.life_tcp_closing = ticks.closing;
@@ -148,6 +151,8 @@ void Collector::add(const std::vector<Pair>& pairs) {
   for (const auto& pair : pairs) {
     keys.insert(keys.end(), {pair.key, reply_key(pair)});
     values.insert(values.end(), {pair.forward, pair.reply});
+    weir_test_seal(&pair.key, kSeed, &values.at(values.size() - 2));
+    weir_test_seal(&keys.back(), kSeed, &values.back());
     push(pair.key, pair.forward.token);
     if (keys.size() < kBatch && &pair != &pairs.back()) continue;
     flush(keys, values);

@@ -290,7 +290,7 @@ TEST_CASE("map dump: keys sorted, ports in host order, names of devices") {
   weir_flow value{};
   value.flags = WEIR_FLOW_REPLY | WEIR_FLOW_SEND;
   value.seen = WEIR_SEEN_FIN;
-  value.dmac[5] = 0xab;
+  value.way.dmac[5] = 0xab;
   value.token = 99;
   maps.put("weir_flow", high, value);
   maps.put("weir_flow", low, value);

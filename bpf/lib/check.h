@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Whose record is it, and is it whole? Nothing here needs a helper. */
+#ifndef WEIR_BPF_CHECK_H
+#define WEIR_BPF_CHECK_H
+
+#include "hash.h"
+
+/* From saddr to flags, in words of eight bytes: what check covers. */
+#define FLOW_FIXED 7
+
+_Static_assert(offsetof(struct weir_flow, way) - offsetof(struct weir_flow, saddr) ==
+		       FLOW_FIXED * sizeof(__u64),
+	       "check covers all that never changes");
+
+/*
+ * What check must be for the key with that hash and the fixed words at saddr.
+ * Products and not a chain: they are computed side by side. Whoever wrote a
+ * record is not an enemy, so it need not be hard to invert.
+ */
+static __always_inline __u32 flow_check(__u64 hash, const struct weir_addr *saddr)
+{
+	const __u64 *word = (const __u64 *)saddr;
+	__u64 factor = HASH_GOLDEN;
+
+	for (int i = 0; i < FLOW_FIXED; i++) {
+		hash += word[i] * factor;
+		factor *= HASH_GOLDEN;
+	}
+	return hash >> 32;
+}
+
+static __always_inline __u32 way_check(__u32 check, const struct weir_way *way)
+{
+	const __u64 *word = (const __u64 *)way;
+	__u64 sum = (__u64)check << 32 | *(const __u32 *)&word[2];
+
+	_Static_assert(offsetof(struct weir_way, check) == 2 * sizeof(*word) + sizeof(__u32),
+		       "all in front of it is hashed");
+	sum *= HASH_GOLDEN;
+	sum += word[0] * (HASH_GOLDEN * HASH_GOLDEN);
+	sum += word[1] * (HASH_GOLDEN * HASH_GOLDEN * HASH_GOLDEN);
+	return sum >> 32;
+}
+
+/* Is a copied record whole, and that of the key with this hash? */
+static __always_inline bool flow_intact(const struct weir_flow *copy, __u64 hash)
+{
+	return copy->check == flow_check(hash, &copy->saddr);
+}
+
+#endif
