@@ -8,6 +8,7 @@
 #include <deque>
 #include <random>
 #include <sstream>
+#include <utility>
 
 namespace weir::test {
 namespace {
@@ -96,14 +97,77 @@ std::string Tally::text() const {
   return text;
 }
 
+// What one thread does and remembers.
+class Traffic::Client {
+ public:
+  Client(const Traffic& traffic, unsigned cpu, Tally& tally)
+      : traffic_{traffic},
+        prober_{traffic.installation_, static_cast<std::uint8_t>(16 + cpu)},
+        random_{cpu + 1},
+        tally_{tally} {}
+
+  void step() {
+    if (straddling_ && traffic_.done_ == traffic_.begun_)
+      return again(*std::exchange(straddling_, std::nullopt));
+    if (flows_.size() == kRemembered && random_() % kAgainEvery == 0)
+      return again(flows_.at(random_() % kRemembered));
+    fresh();
+  }
+
+ private:
+  void fresh() {
+    Flow flow = prober_.fresh(random_() % prober_.targets().size());
+    const auto [outcome, window] = send(flow);
+    ++tally_.packets;
+    auto fault = judge(*flow.target, outcome, window);
+    if (outcome.backend && !fault) {
+      auto& latest = seen_.at(port_of(*flow.target));
+      if (outcome.backend->round < latest) fault = Fault::kBackwards;
+      latest = std::max(latest, outcome.backend->round);
+    }
+    if (fault) tally_.note(*fault, *flow.target, outcome, window);
+    if (flow.target->protocol != Protocol::udp) return;
+    if (window.from != window.to) straddling_ = flow;
+    flows_.push_back(std::move(flow));
+    if (flows_.size() > kRemembered) flows_.pop_front();
+  }
+
+  void again(const Flow& flow) {
+    const auto [outcome, window] = send(flow);
+    ++tally_.again;
+    if (const auto fault = judge(*flow.target, outcome, window))
+      tally_.note(*fault, *flow.target, outcome, window);
+  }
+
+  std::pair<Outcome, Window> send(const Flow& flow) {
+    const std::uint32_t from = traffic_.done_;
+    const auto outcome = prober_.send(flow);
+    if (outcome.answered) ++tally_.answered;
+    return {outcome, {.from = from, .to = traffic_.begun_}};
+  }
+
+  const Traffic& traffic_;
+  Prober prober_;
+  std::minstd_rand random_;
+  Tally& tally_;
+  std::array<std::uint32_t, std::size_t{kServices} * 4> seen_{};  // latest round of a service port
+  std::deque<Flow> flows_;                                        // of datagrams, to go on with
+  // Opened while a round was published. Its next datagram, as soon as that is done, must not go
+  // to a backend that left meanwhile.
+  std::optional<Flow> straddling_;
+};
+
 Traffic::Traffic(Installation& installation, std::uint32_t round)
     : installation_{installation},
       begun_{round},
       done_{round},
       tallies_(std::max(2U, std::thread::hardware_concurrency())) {
   for (unsigned cpu = 0; cpu < tallies_.size(); ++cpu)
-    threads_.emplace_back(
-        [this, cpu](const std::stop_token& stop) { run(stop, cpu, tallies_.at(cpu)); });
+    threads_.emplace_back([this, cpu](const std::stop_token& stop) {
+      pin_to(cpu);
+      Client client{*this, cpu, tallies_.at(cpu)};
+      while (!stop.stop_requested()) client.step();
+    });
 }
 
 Tally Traffic::stop() {
@@ -127,34 +191,6 @@ void Traffic::publish(const Installation::Execute& execute) {
         done_ = round;
         if (grace) need(tables.execute({Grace{}}));
       });
-}
-
-void Traffic::run(const std::stop_token& stop, unsigned cpu, Tally& tally) {
-  pin_to(cpu);
-  Prober prober{installation_, static_cast<std::uint8_t>(16 + cpu)};
-  std::minstd_rand random{cpu + 1};
-  std::array<std::uint32_t, std::size_t{kServices} * 4> seen{};  // latest round of a service port
-  std::deque<Flow> flows;
-  while (!stop.stop_requested()) {
-    const bool again = flows.size() == kRemembered && random() % kAgainEvery == 0;
-    const Flow flow =
-        again ? flows.at(random() % kRemembered) : prober.fresh(random() % prober.targets().size());
-    Window window{.from = done_, .to = 0};
-    const auto outcome = prober.send(flow);
-    window.to = begun_;
-    ++(again ? tally.again : tally.packets);
-    if (outcome.answered) ++tally.answered;
-    auto fault = judge(*flow.target, outcome, window);
-    if (!again && outcome.backend && !fault) {
-      auto& latest = seen.at(port_of(*flow.target));
-      if (outcome.backend->round < latest) fault = Fault::kBackwards;
-      latest = std::max(latest, outcome.backend->round);
-    }
-    if (fault) tally.note(*fault, *flow.target, outcome, window);
-    if (again || flow.target->protocol != Protocol::udp) continue;
-    flows.push_back(flow);
-    if (flows.size() > kRemembered) flows.pop_front();
-  }
 }
 
 }  // namespace weir::test

@@ -59,7 +59,7 @@ class Traffic {
   [[nodiscard]] std::uint32_t round() const { return begun_; }
 
  private:
-  void run(const std::stop_token& stop, unsigned cpu, Tally& tally);
+  class Client;
 
   Installation& installation_;
   std::atomic<std::uint32_t> begun_;
