@@ -46,7 +46,7 @@ Result<agent::Options> with_file(const std::string& path, const Given& flags) {
   auto file = read_config(path);
   if (!file) return std::unexpected{std::move(file.error())};
   agent::Options options;
-  if (auto done = apply_file(*file, flags, options); !done)
+  if (auto done = apply_file(*file, options); !done)
     return fail(std::move(done.error()), "read config {}", path);
   auto done = apply_flags(flags, options);
   if (done) done = complete(options);

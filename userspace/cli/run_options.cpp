@@ -214,13 +214,12 @@ Result<> apply_flags(const Given& given, Options& options) {
   return {};
 }
 
-Result<> apply_file(const std::vector<Setting>& file, const Given& given, Options& options) {
+Result<> apply_file(const std::vector<Setting>& file, Options& options) {
   for (const auto& [key, values, line] : file) {
     const auto* flag = find(key);
     if (!flag) return fail("line {}: {}: no such option", line, key);
-    Options ignored;
-    auto done = apply_setting(*flag, values, given.contains(key) ? ignored : options);
-    if (!done) return fail(std::move(done.error()), "line {}: {}", line, key);
+    if (auto done = apply_setting(*flag, values, options); !done)
+      return fail(std::move(done.error()), "line {}: {}", line, key);
   }
   return {};
 }

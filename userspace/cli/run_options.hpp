@@ -32,8 +32,8 @@ using Given = std::map<std::string, Values, std::less<>>;
 // Errors name the flag: "--udp-timeout: 12q: expected ...".
 Result<> apply_flags(const Given& given, agent::Options& options);
 
-// Errors name line and key. Keys that were given as flags are checked and then left alone.
-Result<> apply_file(const std::vector<Setting>& file, const Given& given, agent::Options& options);
+// Errors name line and key. Flags are applied after it, and so win.
+Result<> apply_file(const std::vector<Setting>& file, agent::Options& options);
 
 // Fills in what is left to the machine and checks what no single option can.
 Result<> complete(agent::Options& options);
