@@ -205,8 +205,9 @@ std::string LinkName::to_string() const {
 
 std::optional<LinkName> LinkName::parse(std::string_view text) {
   LinkName name;
-  const char* end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, name.ifindex);
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  const auto [at, error] = std::from_chars(begin, end, name.ifindex);
   if (error != std::errc{} || at == end || *at != '-') return std::nullopt;
   const std::string_view rest{at + 1, end};
   for (const auto& [hook, hook_name] : kHookNames) {

@@ -26,8 +26,9 @@ std::string_view trimmed(std::string_view text) {
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
-  const char* end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, port);
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  const auto [at, error] = std::from_chars(begin, end, port);
   return error == std::errc{} && at == end ? std::optional{port} : std::nullopt;
 }
 
