@@ -51,9 +51,12 @@ class Agent:
 
     def start(self, *more, tracer=()):
         """Appends to the node's log. Does not wait: see wait_serving()."""
+        # LeakSanitizer is a tracer itself, and a process has only one.
+        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"} if tracer else None
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(*self.arguments(), *more, tracer=tracer),
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env=environment)
 
     def running(self):
         return self.process is not None and self.process.poll() is None
