@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <set>
@@ -16,6 +15,7 @@
 #include "agent/edges.hpp"
 #include "base/event_loop.hpp"
 #include "base/log.hpp"
+#include "base/release.hpp"
 #include "kernel/grace.hpp"
 #include "kernel/objects.hpp"
 #include "kernel/pins.hpp"
@@ -62,12 +62,12 @@ Result<> check_machine() {
     log::debug("not root: relying on CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
   }
   utsname name{};
-  unsigned major = 0;
-  unsigned minor = 0;
-  if (uname(&name) == 0 &&
-      std::sscanf(static_cast<const char*>(name.release), "%u.%u", &major, &minor) == 2 &&
-      (major < 6 || (major == 6 && minor < 1)))
-    return fail("kernel {} is too old: weir needs 6.1", static_cast<const char*>(name.release));
+  if (uname(&name) != 0) return {};
+  const std::string_view release{static_cast<const char*>(name.release)};
+  const auto parsed = parse_kernel_release(release);  // a name of its own may be anything
+  if (parsed && *parsed < kOldestKernel)
+    return fail("kernel {} is too old: weir needs {}.{}", release, kOldestKernel.major,
+                kOldestKernel.minor);
   return {};
 }
 

@@ -11,18 +11,15 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <utility>
 
+#include "base/release.hpp"
 #include "kernel/attach.hpp"
 
 namespace weir::cli {
 namespace {
-
-constexpr unsigned kOldestMajor = 6;
-constexpr unsigned kOldestMinor = 1;
 
 Check ok(std::string name, std::string detail) {
   return {std::move(name), Verdict::ok, std::move(detail)};
@@ -121,15 +118,13 @@ std::string_view to_string(Verdict verdict) {
 }
 
 Check judge_kernel(std::string_view release) {
-  const std::string text{release};
-  unsigned major = 0;
-  unsigned minor = 0;
-  if (std::sscanf(text.c_str(), "%u.%u", &major, &minor) != 2)
+  const auto parsed = parse_kernel_release(release);
+  if (!parsed)
     return warning("kernel", fmt::format("{}: not a version that can be compared", release));
-  if (std::pair{major, minor} < std::pair{kOldestMajor, kOldestMinor})
-    return failed("kernel",
-                  fmt::format("{}: {}.{} or newer is needed", release, kOldestMajor, kOldestMinor));
-  return ok("kernel", text);
+  if (*parsed < kOldestKernel)
+    return failed("kernel", fmt::format("{}: {}.{} or newer is needed", release,
+                                        kOldestKernel.major, kOldestKernel.minor));
+  return ok("kernel", std::string{release});
 }
 
 Check judge_capabilities(std::uint64_t effective) {

@@ -116,6 +116,7 @@ Listing list_services(const ServiceTables& tables) {
                   .rows = {}};
   for (const auto& service : tables.services) {
     std::vector<std::string> frontends;
+    frontends.reserve(service.frontends.size());
     for (const auto& frontend : service.frontends) frontends.push_back(frontend_line(frontend));
     listing.rows.push_back(
         {name_text(service.name), std::uint64_t{ntohs(service.name.port)},

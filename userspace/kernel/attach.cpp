@@ -271,7 +271,7 @@ Result<std::vector<AttachedProgram>> list_links(const std::string& links) {
     if (!*link) continue;  // removed meanwhile
     auto found = describe(name, (*link)->info);
     if (!found) return std::unexpected{std::move(found.error())};
-    result.push_back(std::move(*found));
+    result.push_back(*found);
   }
   return result;
 }

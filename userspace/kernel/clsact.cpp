@@ -33,11 +33,10 @@ class Quiet {
 };
 
 bpf_tc_hook hook_of(std::uint32_t ifindex, Direction direction) {
-  bpf_tc_hook hook{};
-  hook.sz = sizeof hook;
-  hook.ifindex = static_cast<int>(ifindex);
-  hook.attach_point = direction == Direction::ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS;
-  return hook;
+  return {.sz = sizeof(bpf_tc_hook),
+          .ifindex = static_cast<int>(ifindex),
+          .attach_point = direction == Direction::ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS,
+          .parent = 0};
 }
 
 bpf_tc_opts options_of(Direction direction) {

@@ -27,6 +27,7 @@ class Tables {
 
  private:
   friend struct Executor;
+  // NOLINTNEXTLINE(readability-function-size): one for each map
   Tables(MappedArray<__u32> current, MappedArray<weir_version> version, MappedArray<weir_slot> slot,
          MappedArray<weir_backend> backend, MappedArray<weir_stat> stat,
          MappedArray<weir_config> config, Map<weir_addr, weir_address> address,

@@ -87,7 +87,7 @@ Result<> NetlinkSocket::request(NetlinkRequest& request, const std::function<voi
 }
 
 Result<NetlinkSocket::Answer> NetlinkSocket::receive_answer(bool acknowledged, const Visit& visit) {
-  Buffer buffer;
+  Buffer buffer{};
   bool done = false;
   bool interrupted = false;
   int code = 0;
@@ -113,7 +113,7 @@ Result<NetlinkSocket::Answer> NetlinkSocket::receive_answer(bool acknowledged, c
 }
 
 Result<bool> NetlinkSocket::drain(const Visit& visit) {
-  Buffer buffer;
+  Buffer buffer{};
   bool lost = false;
   for (int i = 0; i < kDrainReceives; ++i) {
     const auto length =

@@ -8,7 +8,7 @@
 
 #include "weir/abi.h"
 
-struct weir_expiry_bpf;
+struct weir_expiry_bpf;  // NOLINT(readability-identifier-naming): the skeleton's name
 
 namespace weir::test {
 

@@ -71,22 +71,22 @@ class Mutator {
   std::size_t below(std::size_t n) { return random_() % n; }
 
   void once(std::string& text) {
-    static const std::vector<std::string> kPieces{"-1",         "0",
-                                                  "70000",      "99999999999999999999",
-                                                  "1e999",      "~",
-                                                  "null",       "[",
-                                                  "]",          "{",
-                                                  "}",          "*m",
-                                                  "&m ",        "<<: *m",
-                                                  "---\n",      "\n",
-                                                  "\t",         "\"",
-                                                  "'",          ": ",
-                                                  "- ",         std::string{"\0", 1},
-                                                  "\xff",       "\xed\xa0\x80",
-                                                  "!!binary ",  "|\n",
-                                                  "fd00::1",    "256.1.1.1",
-                                                  "true",       "? ",
-                                                  "%YAML 9.9\n"};
+    static const std::vector<std::string> pieces{"-1",         "0",
+                                                 "70000",      "99999999999999999999",
+                                                 "1e999",      "~",
+                                                 "null",       "[",
+                                                 "]",          "{",
+                                                 "}",          "*m",
+                                                 "&m ",        "<<: *m",
+                                                 "---\n",      "\n",
+                                                 "\t",         "\"",
+                                                 "'",          ": ",
+                                                 "- ",         std::string{"\0", 1},
+                                                 "\xff",       "\xed\xa0\x80",
+                                                 "!!binary ",  "|\n",
+                                                 "fd00::1",    "256.1.1.1",
+                                                 "true",       "? ",
+                                                 "%YAML 9.9\n"};
     const auto at = below(text.size());
     const auto length = std::min(below(20), text.size() - at);
     switch (below(6)) {
@@ -97,10 +97,10 @@ class Mutator {
         text.erase(at, length);
         break;
       case 2:
-        text.insert(at, kPieces[below(kPieces.size())]);
+        text.insert(at, pieces[below(pieces.size())]);
         break;
       case 3:
-        text.replace(at, length, kPieces[below(kPieces.size())]);
+        text.replace(at, length, pieces[below(pieces.size())]);
         break;
       case 4:
         text.insert(below(text.size()), text.substr(at, length));
