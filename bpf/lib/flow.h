@@ -117,8 +117,8 @@ static __always_inline struct found flow_find(const struct weir_flow_key *key)
 	return found;
 }
 
-#ifndef FLOW_COPY_PAUSE
-#define FLOW_COPY_PAUSE() /* a test draws this moment out */
+#ifndef FLOW_PAUSE
+#define FLOW_PAUSE() /* a test draws these moments out */
 #endif
 
 static __always_inline void flow_take(struct action *to, const struct weir_flow *from)
@@ -126,7 +126,7 @@ static __always_inline void flow_take(struct action *to, const struct weir_flow 
 	to->head.word = READ_ONCE(*(const __u64 *)from);
 	to->saddr = from->saddr;
 	to->daddr = from->daddr;
-	FLOW_COPY_PAUSE();
+	FLOW_PAUSE();
 	__builtin_memcpy(&to->sport, &from->sport, FLOW_FIXED * 8 - 2 * sizeof(to->saddr));
 	to->way = from->way;
 	to->touched = from->touched;
@@ -155,6 +155,7 @@ static __always_inline void flow_swap(struct weir_flow *record, struct action *a
 {
 	union flow_head after = { { .check = act->head.check, .epoch = epoch, .seen = seen } };
 
+	FLOW_PAUSE();
 	__sync_val_compare_and_swap((__u64 *)record, act->head.word, after.word);
 	act->head = after;
 }

@@ -33,7 +33,7 @@ struct Where {
 constexpr std::array<Where, 2> kIngress{
     {{Hook::kUpIn, Device::kUp0}, {Hook::kPodIn, Device::kPod0}}};
 
-void on_each(const std::function<void(Datapath&, const World&, std::uint8_t, const Where&)>& test) {
+void on_all(const std::function<void(Datapath&, const World&, std::uint8_t, const Where&)>& test) {
   for (const auto& where : kIngress) {
     for (const int proto : {IPPROTO_TCP, IPPROTO_UDP}) {
       in_both_worlds([&](Datapath& dp, const World& world) {
@@ -47,7 +47,7 @@ void on_each(const std::function<void(Datapath&, const World&, std::uint8_t, con
 }  // namespace
 
 TEST_CASE("no endpoint, and no such port of a service address: port unreachable") {
-  on_each([](Datapath& dp, const World& world, std::uint8_t proto, const Where& where) {
+  on_all([](Datapath& dp, const World& world, std::uint8_t proto, const Where& where) {
     dp.serve({.proto = proto,
               .frontends = {{{world.cluster_ip, 80}, WEIR_FRONTEND_CLUSTER_IP}},
               .backends = {},
@@ -67,7 +67,7 @@ TEST_CASE("no endpoint, and no such port of a service address: port unreachable"
 
 // Receiving takes one tag out of the frame, so a tag that is still there is the second.
 TEST_CASE("a frame with a tag of its own gets no answer, and is counted") {
-  on_each([](Datapath& dp, const World& world, std::uint8_t proto, const Where& where) {
+  on_all([](Datapath& dp, const World& world, std::uint8_t proto, const Where& where) {
     dp.serve({.proto = proto,
               .frontends = {{{world.cluster_ip, 80}, WEIR_FRONTEND_CLUSTER_IP}},
               .backends = {},

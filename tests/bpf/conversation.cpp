@@ -204,4 +204,15 @@ Packet from_pod(std::uint8_t proto, const Endpoint& from, const Endpoint& to) {
   return from_uplink(proto, from, to).macs(kPodMac, kPodHostMac);
 }
 
+// Conversations of one protocol; `tcp` or not.
+void on_each(bool tcp, const std::function<void(Datapath&, Conversation&)>& test) {
+  on_every(all_paths(), [&](Datapath& dp, Conversation& talk) {
+    if (talk.tcp() == tcp) test(dp, talk);
+  });
+}
+
+std::size_t established(const Datapath& dp) {
+  return dp.count_flows(FlowTable::kEstablished);
+}
+
 }  // namespace weir::test

@@ -94,6 +94,11 @@ class Conversation {
 void on_every(const std::vector<Path>& paths,
               const std::function<void(Datapath&, Conversation&)>& test);
 
+// The same, of one protocol alone: `tcp`, or UDP.
+void on_each(bool tcp, const std::function<void(Datapath&, Conversation&)>& test);
+
+std::size_t established(const Datapath& dp);  // records, two a flow
+
 // `test` for each family.
 void in_both_worlds(const std::function<void(Datapath&, const World&)>& test);
 

@@ -134,4 +134,67 @@ TEST_CASE("a node port is no port of an address on which node ports are not serv
   });
 }
 
+TEST_CASE("as many options and extension headers as are followed are stepped over") {
+  on_every(all_paths(), [](Datapath&, Conversation& talk) {
+    talk_changed(talk, [&](const Packet& packet) {
+      if (talk.v4()) return packet.options(Bytes(40, 1));  // a header of 60 bytes
+      auto many = packet.extension(Extension::routing(4, 0));
+      for (int i = 0; i < 5; ++i) many = many.extension(Extension::destination());
+      return many;
+    });
+  });
+}
+
+TEST_CASE("a packet whose IPv4 header gives no length is translated, but not by XDP") {
+  // The kernel's mark of a super-packet beyond 64 KiB.
+  const auto without_length = [](const Packet& packet) {
+    const auto whole = packet.frame();
+    const auto at = packet.l3_offset();
+    const auto word = [&](std::size_t off) {
+      return static_cast<std::uint32_t>(whole.bytes.at(off) << 8 | whole.bytes.at(off + 1));
+    };
+    std::uint32_t sum = word(at + 10) + word(at + 2);  // of the complements, so it is added
+    sum = (sum & 0xffff) + (sum >> 16);
+    return whole.with_byte(at + 2, 0)
+        .with_byte(at + 3, 0)
+        .with_byte(at + 10, static_cast<std::uint8_t>(sum >> 8))
+        .with_byte(at + 11, static_cast<std::uint8_t>(sum));
+  };
+  on_every(all_paths(), [&](Datapath& dp, Conversation& talk) {
+    if (!talk.v4()) return;
+    talk.establish();
+    const auto super = without_length(talk.data());
+    const auto ran = dp.run(talk.path().forward, talk.path().device, super);
+    if (talk.path().xdp())
+      check(ran, Verdict::kNext, super, {"pass_to_tc_packet"});
+    else
+      check(ran, talk.went(), without_length(talk.forwarded(talk.data())), talk.counts_forward());
+  });
+}
+
+TEST_CASE("at an address of the node a service's own port wins over a node port") {
+  in_both_worlds([](Datapath& dp, const World& world) {
+    const Endpoint at_node{world.node, 30080};
+    const Endpoint by_address{world.pod0, 8080};
+    const Endpoint by_port{world.pod1, 8080};
+    dp.serve({.proto = IPPROTO_UDP,
+              .frontends = {{at_node, WEIR_FRONTEND_NODE_PORT}},
+              .backends = {{by_port, true}},
+              .policies = 0});
+    dp.serve({.proto = IPPROTO_UDP,
+              .frontends = {{at_node, WEIR_FRONTEND_EXTERNAL_IP}},
+              .backends = {{by_address, true}},
+              .policies = 0});
+    const auto request = from_uplink(IPPROTO_UDP, {world.client, 40000}, at_node);
+    check_bytes(dp.run(Hook::kUpIn, Device::kUp0, request.frame()), Verdict::kNext,
+                request.to(by_address).frame());
+    const auto elsewhere = request.to({world.node1, 30080});
+    check_bytes(dp.run(Hook::kUpIn, Device::kUp0, elsewhere.frame()), Verdict::kNext,
+                elsewhere.to(by_port).frame());
+    // Its other ports stay the node's.
+    const auto other = request.to({world.node, 22}).frame();
+    check(dp.run(Hook::kUpIn, Device::kUp0, other), Verdict::kNext, other, {"pass_no_service"});
+  });
+}
+
 }  // namespace weir::test

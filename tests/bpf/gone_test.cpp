@@ -109,4 +109,30 @@ TEST_CASE("a service without endpoints answers, and its TCP flows go on") {
   });
 }
 
+TEST_CASE("what a backend sent before it was taken away still reaches its client") {
+  on_every(all_paths(), [](Datapath& dp, Conversation& talk) {
+    talk.establish();
+    replace_backend(dp, talk, WEIR_BACKEND_GONE);
+    for (int i = 0; i < 2; ++i) {
+      const auto more = talk.more();
+      check_bytes(talk.reply(more), talk.came(), talk.translated_back(more).frame());
+    }
+    CHECK(dp.count_flows(FlowTable::kEstablished) == 2);
+  });
+}
+
+TEST_CASE("a new SYN on a flow whose backend is gone goes to another") {
+  for (const auto state : {WEIR_BACKEND_GONE, WEIR_BACKEND_TERMINATING}) {
+    on_every(all_paths(), [&](Datapath& dp, Conversation& talk) {
+      if (!talk.tcp()) return;
+      talk.establish();
+      const auto other = replace_backend(dp, talk, state);
+      const auto syn = talk.opening().seq(70000);
+      const auto ran = talk.forward(syn);
+      const auto to = state == WEIR_BACKEND_GONE ? other : talk.backend();
+      check_bytes(ran, talk.went(), talk.forwarded(syn).to(to).frame());
+    });
+  }
+}
+
 }  // namespace weir::test

@@ -8,16 +8,53 @@
 namespace weir::test {
 namespace {
 
-// Conversations of one protocol; `tcp` or not.
-void on_each(bool tcp, const std::function<void(Datapath&, Conversation&)>& test) {
-  on_every(all_paths(), [&](Datapath& dp, Conversation& talk) {
-    if (talk.tcp() == tcp) test(dp, talk);
-  });
-}
+// A service of two backends, reached from a pod of this node.
+class Choosing {
+ public:
+  Choosing(Datapath& dp, const World& world, const std::string& one, const std::string& two,
+           bool local)
+      : dp_{dp},
+        client_{local ? world.client : world.pod0, 40000},
+        frontend_{world.cluster_ip, 80},
+        one_{one, 8080},
+        two_{two, 8080},
+        local_{local} {
+    dp.serve({.proto = IPPROTO_TCP,
+              .frontends = {{frontend_, WEIR_FRONTEND_CLUSTER_IP}},
+              .backends = {{one_, local}, {two_, local}},
+              .policies = 0});
+    dp.serve({.proto = IPPROTO_TCP,
+              .frontends = {{{world.vip, 81}, WEIR_FRONTEND_LOAD_BALANCER}},
+              .backends = {{{world.narrow, 9999}, false}},
+              .policies = 0});
+  }
+  [[nodiscard]] Packet syn() const {
+    return local_ ? from_uplink(IPPROTO_TCP, client_, frontend_)
+                  : from_pod(IPPROTO_TCP, client_, frontend_);
+  }
+  Ran send() {
+    return local_ ? dp_.run(Hook::kUpIn, Device::kUp0, syn().frame())
+                  : dp_.run(Hook::kPodIn, Device::kPod0, syn().frame());
+  }
+  // The backend that it was sent to, which must be one of the two.
+  Endpoint first() {
+    const auto ran = send();
+    const auto to = ran.out == syn().to(one_).frame() ? one_ : two_;
+    check_bytes(ran, Verdict::kNext, syn().to(to).frame());
+    return to;
+  }
+  [[nodiscard]] Endpoint other(const Endpoint& than) const { return than == one_ ? two_ : one_; }
+  [[nodiscard]] Packet from(const Endpoint& backend) const { return Packet::tcp(backend, client_); }
+  [[nodiscard]] Endpoint frontend() const { return frontend_; }
 
-std::size_t established(const Datapath& dp) {
-  return dp.count_flows(FlowTable::kEstablished);
-}
+ private:
+  Datapath& dp_;
+  Endpoint client_;
+  Endpoint frontend_;
+  Endpoint one_;
+  Endpoint two_;
+  bool local_;
+};
 
 }  // namespace
 
@@ -70,18 +107,6 @@ TEST_CASE("UDP is established by the first reply") {
     talk.reply(talk.answer());
     CHECK(established(dp) == 2);
     CHECK(dp.count_flows(FlowTable::kHalfUdp) == 0);
-  });
-}
-
-TEST_CASE("an established flow is counted on its backend, its service and the node") {
-  on_every(all_paths(), [](Datapath& dp, Conversation& talk) {
-    talk.establish();
-    const auto backend = dp.backend(talk.served().backends.front());
-    CHECK(backend.live == 1);
-    CHECK(backend.connections == 1);
-    CHECK(dp.stat(talk.served().id).connections == 1);
-    CHECK(dp.state().flows == 1);
-    CHECK(dp.state().queued == 1);
   });
 }
 
@@ -178,33 +203,89 @@ TEST_CASE("a full table keeps flows half open and working") {
   });
 }
 
-TEST_CASE("a record that is another flow's is a miss") {
-  on_every(all_paths(), [](Datapath& dp, Conversation& talk) {
-    talk.establish();
-    auto record = dp.flow(FlowTable::kEstablished, talk.forward_key()).value();
-    ++record.check;
-    record.daddr = to_addr(talk.v4() ? "10.66.66.66" : "fd00:66::66");
-    dp.set_flow(FlowTable::kEstablished, talk.forward_key(), record);
-    const auto ran = talk.forward(talk.data());
-    CHECK(ran.out != talk.data().to({talk.v4() ? "10.66.66.66" : "fd00:66::66", 8080}).frame());
-    CHECK(parse(ran.out).value().daddr == talk.backend().ip);
-    CHECK(std::count(ran.counted.begin(), ran.counted.end(), "flow_recycled") == 1);
+TEST_CASE("whoever is picked instead is of the list, and nothing of the old flow stays") {
+  in_both_worlds([](Datapath& dp, const World& world) {
+    Choosing talk{dp, world, world.remote, world.far, false};
+    auto to = talk.first();
+    for (int i = 0; i < 32; ++i) {
+      to = talk.other(to);
+      check(talk.send(), Verdict::kNext, talk.syn().to(to).frame(),
+            {"forward_tc", "flow_new", "flow_repicked"});
+      CHECK(dp.count_flows(FlowTable::kHalfTcp) == 2);
+    }
   });
 }
 
-TEST_CASE("a new SYN on a flow that has ended opens a new one") {
+TEST_CASE("a backend that refuses has not answered: the next SYN picks another") {
+  in_both_worlds([](Datapath& dp, const World& world) {
+    Choosing talk{dp, world, world.remote, world.far, false};
+    const auto to = talk.first();
+    const auto refusal = talk.from(to).flags(kRst | kAck).seq(0).ack(5001).payload("");
+    check(dp.run(Hook::kPodOut, Device::kPod0, refusal.frame()), Verdict::kNext,
+          refusal.from(talk.frontend()).frame(), {"reply_tc"});
+    check(talk.send(), Verdict::kNext, talk.syn().to(talk.other(to)).frame(),
+          {"forward_tc", "flow_new", "flow_repicked"});
+  });
+}
+
+TEST_CASE("a SYN is retransmitted too where XDP chose the first backend for tc") {
+  in_both_worlds([](Datapath& dp, const World& world) {
+    Choosing talk{dp, world, world.pod0, world.pod1, true};
+    const auto by_xdp = [&] { return dp.run(Hook::kXdp, Device::kUp0, talk.syn().frame()); };
+    check(by_xdp(), Verdict::kNext, talk.syn().frame(), {"pass_to_tc_local", "flow_new"});
+    const auto to = talk.first();
+    check(by_xdp(), Verdict::kNext, talk.syn().frame(), {"pass_to_tc_local"});
+    check(talk.send(), Verdict::kNext, talk.syn().to(talk.other(to)).frame(),
+          {"forward_tc", "flow_new", "flow_repicked"});
+  });
+}
+
+TEST_CASE("service ports of one backend and one client port each have a tuple") {
+  for (const int number : {IPPROTO_TCP, IPPROTO_UDP}) {
+    in_both_worlds([&](Datapath& dp, const World& world) {
+      const auto proto = static_cast<std::uint8_t>(number);
+      const Endpoint client{world.client, 40000};
+      const Endpoint backend{world.pod0, 8080};
+      const std::vector<Endpoint> frontends{
+          {world.vip, 80}, {world.vip, 81}, {world.cluster_ip, 80}};
+      Service service{.proto = proto, .frontends = {}, .backends = {{backend, true}}};
+      for (const auto& at : frontends)
+        service.frontends.push_back({at, WEIR_FRONTEND_LOAD_BALANCER});
+      dp.serve(service);
+      std::vector<std::uint16_t> ports;
+      for (const auto& at : frontends) {
+        const auto request = from_uplink(proto, client, at);
+        const auto ran = dp.run(Hook::kUpIn, Device::kUp0, request.frame());
+        ports.push_back(parse(ran.out).value().sport);
+        check(ran, Verdict::kNext, request.from_port(ports.back()).to(backend).frame(),
+              ports.size() == 1 ? Names{"forward_tc", "flow_new"}
+                                : Names{"forward_tc", "flow_new", "flow_moved"});
+      }
+      CHECK(ports.front() == client.port);
+      for (std::size_t i = 0; i < ports.size(); ++i) {
+        const Endpoint source{client.ip, ports[i]};
+        const auto reply =
+            proto == IPPROTO_UDP
+                ? Packet::udp(backend, source)
+                : Packet::tcp(backend, source).flags(kSyn | kAck).seq(9000).ack(5001).payload("");
+        check_bytes(dp.run(Hook::kUpOut, Device::kUp0, reply.frame()), Verdict::kNext,
+                    reply.from(frontends[i]).to(client).frame());
+      }
+    });
+  }
+}
+
+TEST_CASE("a client that begins anew after its half was lost is answered") {
   on_each(true, [](Datapath& dp, Conversation& talk) {
-    talk.establish();
+    talk.forward(talk.opening());
+    dp.erase_flow(FlowTable::kHalfTcp, talk.forward_key());
     const auto syn = talk.opening().seq(70000);
-    check(talk.forward(syn), talk.went(), talk.forwarded(syn).frame(), talk.counts_forward());
-    talk.forward(talk.data().flags(kFin | kAck));
-    talk.reply(talk.more().flags(kFin | kAck));
+    check_bytes(talk.forward(syn), talk.went(), talk.forwarded(syn).frame());
+    const auto answer = talk.answer().ack(70001);
+    check_bytes(talk.reply(answer), talk.came(), talk.translated_back(answer).frame());
+    const auto ack = talk.data().seq(70001);
+    check_bytes(talk.forward(ack), talk.went(), talk.forwarded(ack).frame());
     CHECK(established(dp) == 2);
-    const auto ran = talk.forward(syn);
-    check_bytes(ran, talk.went(), talk.forwarded(syn).frame());
-    CHECK(established(dp) == 0);
-    CHECK(dp.count_flows(FlowTable::kHalfTcp) == 2);
-    CHECK(dp.backend(talk.served().backends.front()).live == 0);
   });
 }
 

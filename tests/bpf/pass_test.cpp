@@ -187,4 +187,26 @@ TEST_CASE("a service's packet without a flow passes the egress hooks") {
   });
 }
 
+TEST_CASE("two VLAN tags pass, whichever kind the inner one is") {
+  in_both_worlds([](Datapath& dp, const World& world) {
+    serve(dp, world);
+    const auto packet = from_uplink(IPPROTO_TCP, {world.client, 40000}, {world.cluster_ip, 80});
+    const auto outer = GENERATE(as<std::uint16_t>{}, 0x8100, 0x88a8);
+    check_passed(
+        {{"two tags", packet.vlan({.id = 5, .tpid = outer}).vlan({.id = 6, .tpid = 0x88a8}).frame(),
+          "pass_vlan"}},
+        dp);
+  });
+}
+
+TEST_CASE("segments left, not its type, say whether a routing header is stepped over") {
+  Datapath dp;
+  serve(dp, kV6);
+  const auto packet =
+      from_uplink(IPPROTO_TCP, {kV6.client, 40000}, {kV6.cluster_ip, 80}).payload(40);
+  check_passed({{"type 0, one segment left", packet.extension(Extension::routing(0, 1)).frame(),
+                 "pass_headers"}},
+               dp);
+}
+
 }  // namespace weir::test

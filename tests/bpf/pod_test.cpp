@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pod edge: hairpin, bridges, and direct connections beside translated ones.
+#include <algorithm>
+
 #include "bpf/conversation.hpp"
 #include "support/catch.hpp"
 
@@ -142,6 +144,32 @@ TEST_CASE("connections between pods that are backends pass untouched") {
     for (const auto& packet : {direct, direct.flags(kAck)})
       check(dp.run(Hook::kPodIn, Device::kPod0, packet.frame()), Verdict::kNext, packet.frame(),
             {"pass_stranger"});
+  });
+}
+
+TEST_CASE("a bridged flow keeps its next hop while the neighbour is not resolved") {
+  with_each_proto([](Datapath& dp, const World& world, std::uint8_t proto) {
+    const Endpoint client{world.bridged0, 40000};
+    const Endpoint frontend{world.cluster_ip, 80};
+    const Endpoint backend{world.family == 4 ? "10.244.2.99" : "fd00:2::99", 8080};
+    serve(dp, world, proto, {backend, true});
+    const auto request = from_pod(proto, client, frontend).macs(kBridged0Mac, kBridgeMac);
+    check_bytes(dp.run(Hook::kPodIn, Device::kPort0, request.frame()), Verdict::kNext,
+                request.to(backend).frame());
+    const auto reply = answer_to(proto, backend, client);
+    dp.run(Hook::kPodOut, Device::kPort0, reply.frame());
+    const auto next = proto == IPPROTO_TCP ? Packet::tcp(client, frontend).seq(5001).ack(9001)
+                                           : Packet::udp(client, frontend);
+    const auto data = next.macs(kBridged0Mac, kBridgeMac);
+    dp.run(Hook::kPodIn, Device::kPort0, data.frame());
+    const auto key = to_key(proto, client, frontend);
+    auto record = dp.flow(FlowTable::kEstablished, key).value();
+    std::copy(kBridged1Mac.begin(), kBridged1Mac.end(), std::begin(record.way.dmac));
+    record.touched -= 1;  // due for its tick
+    dp.set_flow_sealed(FlowTable::kEstablished, key, record);
+    for (int i = 0; i < 2; ++i)
+      check_bytes(dp.run(Hook::kPodIn, Device::kPort0, data.frame()), Verdict::kNext,
+                  data.to(backend).macs(kBridged0Mac, kBridged1Mac).frame());
   });
 }
 

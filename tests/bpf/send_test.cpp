@@ -225,7 +225,6 @@ TEST_CASE("a way that was found for another flow is not followed") {
     auto record = dp.flow(FlowTable::kEstablished, talk.forward_key()).value();
     const auto right = record;
     record.way.dmac[5] = 0x99;
-    record.touched += 1;  // not due for its tick
     dp.set_flow(FlowTable::kEstablished, talk.forward_key(), record);
     check_bytes(talk.forward(talk.data()), talk.went(), talk.forwarded(talk.data()).frame());
     record = dp.flow(FlowTable::kEstablished, talk.forward_key()).value();
@@ -247,6 +246,59 @@ TEST_CASE("once a tick a flow's packets and bytes are counted on backend and ser
     CHECK(backend.packets >= 3);
     CHECK(backend.packets <= 6);  // with those of the handshake
     CHECK(backend.bytes >= 3ULL * size);
+    const auto stat = dp.stat(talk.served().id);
+    CHECK(stat.packets == backend.packets);
+    CHECK(stat.bytes == backend.bytes);
+  });
+}
+
+TEST_CASE("a way sealed for another record is not followed") {
+  on_every(kSentPaths, [](Datapath& dp, Conversation& talk) {
+    talk.establish();
+    const auto key = talk.forward_key();
+    const auto right = dp.flow(FlowTable::kEstablished, key).value();
+    auto other = right;
+    other.way.dmac[5] = 0x99;
+    other.way.ifindex = 4711;
+    ++other.service;
+    dp.set_flow_sealed(FlowTable::kEstablished, key, other);
+    auto record = right;
+    record.way = dp.flow(FlowTable::kEstablished, key).value().way;
+    dp.set_flow(FlowTable::kEstablished, key, record);
+    check_bytes(talk.forward(talk.data()), talk.went(), talk.forwarded(talk.data()).frame());
+    record = dp.flow(FlowTable::kEstablished, key).value();
+    CHECK(same(record.way, right.way));
+  });
+}
+
+TEST_CASE("what backend and service have is what both directions have handed on") {
+  on_every(all_paths(), [](Datapath& dp, Conversation& talk) {
+    talk.establish();
+    const auto of = [&](const weir_flow_key& key) {
+      return dp.flow(FlowTable::kEstablished, key).value();
+    };
+    const auto due = [&](const weir_flow_key& key) {
+      auto record = of(key);
+      record.touched -= 1;
+      dp.set_flow(FlowTable::kEstablished, key, record);
+    };
+    for (int tick = 0; tick < 3; ++tick) {
+      for (int i = 0; i < 3; ++i) {
+        talk.forward(talk.data());
+        talk.reply(talk.more());
+      }
+      due(talk.forward_key());
+      due(talk.reply_key());
+      talk.forward(talk.data());
+      talk.reply(talk.more());
+    }
+    const auto forward = of(talk.forward_key());
+    const auto reply = of(talk.reply_key());
+    CHECK(forward.counted_packets >= 11);
+    CHECK(reply.counted_packets >= 11);
+    const auto backend = dp.backend(talk.served().backends.front());
+    CHECK(backend.packets == forward.counted_packets + reply.counted_packets);
+    CHECK(backend.bytes == forward.counted_bytes + reply.counted_bytes);
     const auto stat = dp.stat(talk.served().id);
     CHECK(stat.packets == backend.packets);
     CHECK(stat.bytes == backend.bytes);

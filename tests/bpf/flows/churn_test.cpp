@@ -108,6 +108,7 @@ struct Outcome {
   std::uint64_t translated{};
   std::uint64_t recycled{};  // caught by the check
   std::uint64_t foreign{};   // calls that came out as another flow's packet
+  std::uint64_t damaged{};   // records found written to by another flow
 };
 
 // Readers and writers on every CPU.
@@ -123,11 +124,13 @@ class Churn {
   void write(std::size_t number);
   void rewrite(const std::vector<weir_flow_key>& keys, const std::vector<weir_flow>& records) const;
   void remove(const std::vector<weir_flow_key>& keys) const;
+  void look(const std::vector<weir_flow_key>& keys, const std::vector<weir_flow>& records);
 
   Program program_;
   std::vector<Flow> flows_;
   std::atomic<std::uint64_t> runs_{};
   std::atomic<std::uint64_t> foreign_{};
+  std::atomic<std::uint64_t> damaged_{};
   std::atomic<bool> failed_{};
   std::atomic<bool> stop_{};
 };
@@ -165,6 +168,15 @@ void Churn::remove(const std::vector<weir_flow_key>& keys) const {
   bpf_map_delete_batch(program_.flows, keys.data(), &count, nullptr);
 }
 
+// Nobody else writes or deletes these keys, so what is there must be what was put there.
+void Churn::look(const std::vector<weir_flow_key>& keys, const std::vector<weir_flow>& records) {
+  weir_flow found{};
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    if (bpf_map_lookup_elem(program_.flows, &keys[i], &found) == 0 &&
+        found.check != records[i].check)
+      ++damaged_;
+}
+
 // Writing a key that is there puts its old element aside for the next key that is written;
 // deleting all hands the elements out anew, the last one first.
 void Churn::write(std::size_t number) {
@@ -177,7 +189,10 @@ void Churn::write(std::size_t number) {
   while (!stop_) {
     const auto now = now_ticks();
     for (auto& record : records) record.touched = now;
-    for (int i = 0; i < 8; ++i) rewrite(keys, records);
+    for (int i = 0; i < 8; ++i) {
+      rewrite(keys, records);
+      look(keys, records);
+    }
     remove(keys);
     rewrite(keys, records);
     // One at a time, each into the element of the one before.
@@ -214,19 +229,23 @@ Outcome Churn::run(std::uint64_t runs, Until until) {
   return {.runs = runs_,
           .translated = counter(WEIR_forward_tc) - translated,
           .recycled = counter(WEIR_flow_recycled) - recycled,
-          .foreign = foreign_};
+          .foreign = foreign_,
+          .damaged = damaged_};
 }
 
 void tell(const char* what, const Outcome& outcome) {
-  WARN(fmt::format("{}: {} runs, {} translated, {} records recycled, {} foreign", what,
-                   outcome.runs, outcome.translated, outcome.recycled, outcome.foreign));
+  WARN(fmt::format("{}: {} runs, {} translated, {} records recycled, {} foreign, {} damaged", what,
+                   outcome.runs, outcome.translated, outcome.recycled, outcome.foreign,
+                   outcome.damaged));
 }
 
 template <class Skeleton>
-Outcome churn(const char* what, std::uint64_t runs, Until until) {
+Outcome churn(const char* what, std::uint64_t runs, Until until, bool swap = false) {
   Datapath dp;
   const auto keys = kKeys * std::max(2U, std::thread::hardware_concurrency());
   auto flows = make_flows(dp, keys);
+  // Then each record, whenever it was written anew, has an epoch to be told of.
+  if (swap) dp.bump_epoch();
   const auto outcome = Churn{load<Skeleton>(keys), std::move(flows)}.run(runs, until);
   tell(what, outcome);
   return outcome;
@@ -245,6 +264,11 @@ TEST_CASE("a reader that is slow in the middle of a record is saved by the check
   CHECK(checked.foreign == 0);
   CHECK(checked.recycled > 0);  // it was needed
   CHECK(checked.translated > checked.runs / 4);
+
+  const auto swapping =
+      churn<weir_tc_slow_bpf>("slow, and writing", 3000000, Until::kRunsAndRecycled, true);
+  CHECK(swapping.foreign == 0);
+  CHECK(swapping.damaged == 0);
 
   const auto blind = churn<weir_tc_blind_bpf>("slow and blind", 0, Until::kForeign);
   CHECK(blind.foreign > 0);

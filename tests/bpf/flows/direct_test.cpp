@@ -32,6 +32,9 @@ class Direct {
   void check_reply(const Packet& reply) {
     check_bytes(talk_.reply(reply), Verdict::kNext, reply.to(talk_.client()).frame());
   }
+  void check_again() {
+    check_bytes(forward(opening()), Verdict::kNext, opening().from_port(port_).frame());
+  }
   void check_works() {
     check_bytes(forward(data()), Verdict::kNext, data().from_port(port_).frame());
     check_reply(more());
@@ -137,6 +140,18 @@ TEST_CASE("a direct datagram flow that was there first is moved off the tuple by
     direct.check_reply(direct.answer());
     talk.establish();
     direct.move();
+    check_both(dp, talk, direct);
+  });
+}
+
+TEST_CASE("a SYN on a direct connection that was moved finds its port again") {
+  on_tcp([](Datapath& dp, Conversation& talk) {
+    talk.establish();
+    Direct direct{dp, talk};
+    direct.move();
+    direct.check_reply(direct.answer());
+    direct.check_works();
+    direct.check_again();
     check_both(dp, talk, direct);
   });
 }
