@@ -64,7 +64,7 @@ Cell source(const Flow& flow) {
   return same ? Cell{} : end_text(flow.reply.daddr, flow.reply.dport);
 }
 
-void add_list(CLI::App& group, Shared& shared) {
+void add_flow_list(CLI::App& group, Shared& shared) {
   auto* list = add_command(group, {.name = "list",
                                    .description = "One row a flow, both directions together",
                                    .example = "weir flow list --service default/web:http\n"
@@ -145,7 +145,7 @@ void add_flow_commands(CLI::App& app, Shared& shared) {
   auto* group = add_group(app, {.name = "flow",
                                 .description = "Flows in the kernel's tables",
                                 .example = "weir flow list\nweir flow count"});
-  add_list(*group, shared);
+  add_flow_list(*group, shared);
   add_count(*group, shared);
   add_delete(*group, shared);
 }

@@ -12,12 +12,12 @@
 namespace weir::cli {
 namespace {
 
-struct Arguments {
+struct RunArguments {
   std::map<std::string, Values, std::less<>> by_name;
   std::string config;
 };
 
-void add_flags(CLI::App& run, Arguments& arguments) {
+void add_flags(CLI::App& run, RunArguments& arguments) {
   for (const auto& flag : run_flags()) {
     if (flag.name == "pin-path") continue;  // of every command
     auto* option =
@@ -34,7 +34,7 @@ void add_flags(CLI::App& run, Arguments& arguments) {
       ->option_text("FILE");
 }
 
-Given given(const CLI::App& run, const Shared& shared, const Arguments& arguments) {
+Given given(const CLI::App& run, const Shared& shared, const RunArguments& arguments) {
   Given given;
   for (const auto& [name, values] : arguments.by_name)
     if (!values.empty()) given[name] = values;
@@ -66,7 +66,7 @@ void add_run_command(CLI::App& app, Shared& shared, Agent agent) {
             .description = "The agent: keeps the kernel's tables in step with the manifests",
             .example = "weir run --manifests /etc/weir/manifests\n"
                        "weir run --manifests a.yaml b.yaml --uplink eth0 --xdp off"});
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<RunArguments>();
   add_flags(*run, *arguments);
   run->callback([&shared, run, arguments, agent = std::move(agent)] {
     const auto flags = given(*run, shared, *arguments);

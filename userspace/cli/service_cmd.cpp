@@ -79,7 +79,7 @@ Object describe(const ServiceTables& tables, const ServiceEntry& service) {
   return object;
 }
 
-void add_list(CLI::App& group, Shared& shared) {
+void add_service_list(CLI::App& group, Shared& shared) {
   auto* list = add_command(group, {.name = "list",
                                    .description = "Every service port, one row a family",
                                    .example = "weir service list\nweir service list -o json"});
@@ -143,7 +143,7 @@ void add_service_commands(CLI::App& app, Shared& shared) {
   auto* group = add_group(app, {.name = "service",
                                 .description = "Services in the kernel's tables",
                                 .example = "weir service list\nweir service show default/web"});
-  add_list(*group, shared);
+  add_service_list(*group, shared);
   add_show(*group, shared);
 }
 
