@@ -14,6 +14,7 @@ table inet check {
   chain prerouting {
     type filter hook prerouting priority raw; policy accept;
     icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit } accept
+    icmpv6 type { mld-listener-query, mld-listener-report, mld2-listener-report } accept
     meta nfproto ipv6 fib saddr . iif oif missing counter name reverse_path drop
   }
   chain forward {
