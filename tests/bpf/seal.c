@@ -9,7 +9,7 @@
 
 #include "seal.h"
 
-void weir_test_seal(const struct weir_flow_key *key, __u64 seed, struct weir_flow *flow) {
+void weir_test_seal(const struct weir_flow_key* key, __u64 seed, struct weir_flow* flow) {
   /* The hash reads words of eight bytes. */
   const struct weir_flow_key copy __attribute__((aligned(8))) = *key;
 

@@ -12,6 +12,6 @@
 extern "C"
 #endif
     void
-    weir_test_seal(const struct weir_flow_key *key, __u64 seed, struct weir_flow *flow);
+    weir_test_seal(const struct weir_flow_key* key, __u64 seed, struct weir_flow* flow);
 
 #endif

@@ -44,8 +44,7 @@ Result<> read_addresses(NetlinkSocket& socket, NodeNetwork& network) {
   auto read = socket.request(
       request, [&] { addresses.clear(); },
       [&](const nlmsghdr& message) {
-        if (auto found = read_address(message))
-          addresses[found->first].push_back(found->second);
+        if (auto found = read_address(message)) addresses[found->first].push_back(found->second);
       });
   if (!read) return read;
   // An address on a device that is not known yet is read again when the device is reported.
