@@ -19,8 +19,8 @@ enum half_fate {
 };
 
 /* Both halves into s->one (of key) and s->two (of s->peer). False: recycled under us. */
-static __noinline bool half_collect(struct scratch *s, const struct weir_flow_key *key,
-					 __u64 hash, const struct weir_flow *record, __u64 seed)
+static __noinline bool half_collect(struct scratch *s, const struct weir_flow_key *key, __u64 hash,
+				    const struct weir_flow *record, __u64 seed)
 {
 	struct weir_flow *other;
 

@@ -105,7 +105,8 @@ static __always_inline enum weir_counter steer_tick(const struct ctx *ctx, struc
 	struct packet *p = &st->packet;
 	long found;
 
-	/* These two may land in another flow's record: a packet miscounted, a second more to live. */
+	/* These two may land in another flow's record: a packet miscounted, a second more to live.
+	 */
 	flow_settle(record, act->backend, act->generation, act->service);
 	record->touched = now;
 	if (act->flags & WEIR_FLOW_HAIRPIN)
@@ -187,8 +188,8 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 	 * A handshake of which some frames are bridged and some routed is one that
 	 * conntrack breaks. Before the promotion, which copies what is found here.
 	 */
-	unresolved = act->flags & WEIR_FLOW_SEND ? !act->way.mtu
-						 : st->half && !mac_known(act->way.dmac);
+	unresolved =
+		act->flags & WEIR_FLOW_SEND ? !act->way.mtu : st->half && !mac_known(act->way.dmac);
 	if (act->touched != now || unresolved) {
 		st->why = steer_tick(&ctx, s, st, record, now);
 		if (st->why != OPENED)

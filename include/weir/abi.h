@@ -194,7 +194,7 @@ struct weir_way {
  * is made of the key and of all from saddr to flags, which never changes.
  */
 struct weir_flow {
-	__u32 check; /* with the 32 bits behind it the word that is swapped in one */
+	__u32 check;	  /* with the 32 bits behind it the word that is swapped in one */
 	__u32 epoch : 24; /* of the last look at the backend, see WEIR_EPOCH_MASK */
 	__u32 seen : 8;	  /* enum weir_flow_seen */
 
