@@ -52,16 +52,6 @@ static __always_inline __u32 idle(__u32 now, const struct weir_flow *f, const st
 	return least < 0 ? 0 : least; /* touched on another CPU just now */
 }
 
-/* False if there is no such record, or it has become another flow's. */
-static __always_inline bool copied(struct weir_flow *to, const struct weir_flow *from, __u64 hash)
-{
-	if (!from)
-		return false;
-	*to = *from;
-	barrier();
-	return flow_intact(to, hash);
-}
-
 /* One element of the queue: taken away with its flow, or put back. */
 static long check_one(__u32 index, struct batch *b)
 {
@@ -75,13 +65,14 @@ static long check_one(__u32 index, struct batch *b)
 	forward = bpf_map_lookup_elem(&weir_flow, &s->expiry.key);
 	/* Deleted otherwise meanwhile, or that tuple's next flow, which has an element of its own.
 	 */
-	if (!copied(f, forward, hash_flow(&s->expiry.key, seed)) || f->token != s->expiry.token) {
+	if (!flow_copy_whole(f, forward, hash_flow(&s->expiry.key, seed)) ||
+	    f->token != s->expiry.token) {
 		__sync_fetch_and_add(&b->state->queued, -1);
 		return 0;
 	}
 	flow_peer_key_of(&s->peer, &s->expiry.key, f);
 	reply = bpf_map_lookup_elem(&weir_flow, &s->peer);
-	if (!copied(r, reply, hash_flow(&s->peer, seed))) {
+	if (!flow_copy_whole(r, reply, hash_flow(&s->peer, seed))) {
 		reply = NULL;
 		r = f;
 	}

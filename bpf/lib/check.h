@@ -42,10 +42,4 @@ static __always_inline __u32 way_check(__u32 check, const struct weir_way *way)
 	return sum >> 32;
 }
 
-/* Is a copied record whole, and that of the key with this hash? */
-static __always_inline bool flow_intact(const struct weir_flow *copy, __u64 hash)
-{
-	return copy->check == flow_check(hash, &copy->saddr);
-}
-
 #endif

@@ -146,6 +146,17 @@ static __always_inline bool flow_copy(struct action *to, const struct weir_flow 
 	return true;
 }
 
+/* The same of a whole record, which need not be there. */
+static __always_inline bool flow_copy_whole(struct weir_flow *to, const struct weir_flow *from,
+					    __u64 hash)
+{
+	if (!from)
+		return false;
+	*to = *from;
+	barrier(); /* as above */
+	return to->check == flow_check(hash, &to->saddr);
+}
+
 /*
  * Writes epoch and seen, and only into the record that was copied. Lost if
  * another CPU was faster; the next packet sees to it.

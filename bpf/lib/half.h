@@ -22,21 +22,11 @@ enum half_fate {
 static __noinline bool half_collect(struct scratch *s, const struct weir_flow_key *key, __u64 hash,
 				    const struct weir_flow *record, __u64 seed)
 {
-	struct weir_flow *other;
-
-	s->one = *record;
-	barrier();
-	if (!flow_intact(&s->one, hash))
+	if (!flow_copy_whole(&s->one, record, hash))
 		return false;
 	flow_peer_key_of(&s->peer, key, &s->one);
-	other = half_find(&s->peer);
-	if (other) {
-		s->two = *other;
-		barrier();
-		if (flow_intact(&s->two, hash_flow(&s->peer, seed)))
-			return true;
-	}
-	flow_mirror(key, &s->one, &s->peer, &s->two, seed);
+	if (!flow_copy_whole(&s->two, half_find(&s->peer), hash_flow(&s->peer, seed)))
+		flow_mirror(key, &s->one, &s->peer, &s->two, seed);
 	return true;
 }
 

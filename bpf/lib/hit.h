@@ -178,7 +178,7 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 	p = &st->packet;
 	act = &st->action;
 	s->key = p->key;
-	epoch = READ_ONCE(cfg->epoch) & WEIR_EPOCH_MASK;
+	epoch = epoch_now(cfg);
 	if (act->head.epoch != epoch && !steer_revalidate(p, act, record, epoch)) {
 		steer_forget(s, &s->key, act, st->half);
 		count(WEIR_flow_repicked);
@@ -234,9 +234,9 @@ static __always_inline enum hit steer_hit(const struct ctx *ctx, struct steering
 	if (CTX_IS_XDP && !send)
 		return HIT_OTHER;
 	st->hit = true;
-	if (!st->half && act->head.epoch == (READ_ONCE(cfg->epoch) & WEIR_EPOCH_MASK) &&
-	    act->touched == now_ticks() && !(p->tcp & (TCP_SYN | TCP_FIN | TCP_RST)) &&
-	    !(act->head.seen & WEIR_SEEN_RST) && (act->way.mtu || !send))
+	if (!st->half && act->head.epoch == epoch_now(cfg) && act->touched == now_ticks() &&
+	    !(p->tcp & (TCP_SYN | TCP_FIN | TCP_RST)) && !(act->head.seen & WEIR_SEEN_RST) &&
+	    (act->way.mtu || !send))
 		return HIT_ACT;
 	return steer_hit_more(ctx->hook, st, record);
 }

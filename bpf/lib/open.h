@@ -162,7 +162,7 @@ static __always_inline void open_record(struct scratch *s, const struct packet *
 	struct weir_flow *flow = &s->one;
 
 	__builtin_memset(flow, 0, sizeof(*flow));
-	flow->epoch = READ_ONCE(cfg->epoch) & WEIR_EPOCH_MASK;
+	flow->epoch = epoch_now(cfg);
 	flow->saddr = p->key.saddr;
 	flow->sport = p->key.sport;
 	flow->daddr = p->key.daddr;

@@ -19,6 +19,12 @@ static __always_inline struct weir_state *state(void)
 	return bpf_map_lookup_elem(&weir_state, &zero);
 }
 
+/* As far as a record has room for it. */
+static __always_inline __u32 epoch_now(const struct weir_config *cfg)
+{
+	return READ_ONCE(cfg->epoch) & WEIR_EPOCH_MASK;
+}
+
 /* The coarse clock: bpf_ktime_get_ns() costs tens of ns, this a few. */
 static __always_inline __u32 now_ticks(void)
 {
