@@ -7,6 +7,7 @@
 
 #include "lib/ctx_skb.h"
 #include "lib/icmp.h"
+#include "lib/reset.h"
 
 /* Not TC_ACT_OK: the programs behind us, the CNI's among them, have a say too. */
 #define ON TC_ACT_UNSPEC
@@ -19,7 +20,8 @@ static __always_inline int drop(enum weir_counter why)
 
 static __always_inline int answer(const struct ctx *ctx, struct steering *st, bool ethernet)
 {
-	int verdict = icmp_answer(ctx->hook, st, ethernet);
+	int verdict = st->why == WEIR_answer_reset ? reset_answer(ctx->hook, st, ethernet)
+						   : icmp_answer(ctx->hook, st, ethernet);
 
 	if (verdict == TC_ACT_SHOT)
 		return drop(WEIR_drop_answer_failed);

@@ -3,25 +3,11 @@
 #ifndef WEIR_BPF_CHOOSE_H
 #define WEIR_BPF_CHOOSE_H
 
+#include "affinity.h"
 #include "count.h"
 #include "hash.h"
 #include "parse.h"
 #include "tables.h"
-
-/* Where a packet's client is. */
-enum edge {
-	EDGE_UPLINK,
-	EDGE_POD,
-};
-
-struct choice {
-	struct weir_list list;
-	__u32 service;
-	__u32 backend; /* index */
-	bool again;    /* the one to avoid, for want of another */
-};
-
-#define CHOSEN WEIR_COUNTER_MAX
 
 /*
  * The frontend that a packet is for. An exact address wins over a node port, as
@@ -63,12 +49,27 @@ static __always_inline bool choose_local(const struct weir_version *version, __u
 	return edge == EDGE_UPLINK && version->flags & WEIR_VERSION_EXTERNAL_LOCAL;
 }
 
+/* loadBalancerSourceRanges: they bind load-balancer addresses alone, and whoever asks for one. */
+static __always_inline bool choose_admits(const struct weir_version *version, __u8 frontend,
+					  const struct weir_addr *client)
+{
+	struct weir_range_key key = {
+		.prefix = 32 + 128,
+		.set = version->ranges,
+		.addr = *client,
+	};
+
+	return frontend != WEIR_FRONTEND_LOAD_BALANCER || !key.set ||
+	       bpf_map_lookup_elem(&weir_source_range, &key);
+}
+
 /*
  * The list in force. The version is read through one word, once: whatever else
  * is published meanwhile, this packet sees all of it or nothing.
  */
 static __always_inline enum weir_counter choose_list(const struct weir_service *service,
-						     enum edge edge, struct choice *to)
+						     const struct weir_addr *client, enum edge edge,
+						     struct choice *to)
 {
 	__u32 id = service->id, index;
 	const __u32 *current = bpf_map_lookup_elem(&weir_current, &id);
@@ -82,7 +83,10 @@ static __always_inline enum weir_counter choose_list(const struct weir_service *
 	version = bpf_map_lookup_elem(&weir_version, &index);
 	if (!version)
 		return WEIR_drop_table;
+	if (!choose_admits(version, service->frontend, client))
+		return WEIR_drop_source_range;
 	to->service = id;
+	to->affinity = version->affinity;
 	to->list =
 		choose_local(version, service->frontend, edge) ? version->local : version->cluster;
 	if (!to->list.count)
@@ -128,11 +132,15 @@ static __always_inline enum weir_counter choose(const struct packet *p, __u32 bi
 	why = choose_service(p, bits, &service);
 	if (why != CHOSEN)
 		return why;
-	why = choose_list(&service, edge, to);
+	why = choose_list(&service, &p->key.saddr, edge, to);
 	if (why != CHOSEN)
 		return why;
-	to->backend = avoid ? choose_other(&to->list, bpf_get_prandom_u32(), avoid)
-			    : choose_slot(&to->list, hash);
+	if (to->affinity)
+		to->backend = affinity_find(to, &p->key.saddr);
+	to->kept = to->backend && to->backend != avoid;
+	if (!to->kept)
+		to->backend = avoid ? choose_other(&to->list, bpf_get_prandom_u32(), avoid)
+				    : choose_slot(&to->list, hash);
 	to->again = to->backend == avoid;
 	return to->backend ? CHOSEN : WEIR_drop_table;
 }

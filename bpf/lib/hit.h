@@ -40,26 +40,45 @@ static __always_inline void steer_forget(struct scratch *s, const struct weir_fl
 	}
 }
 
+enum validity {
+	VALID,
+	VALID_NO_MORE, /* a datagram: it needs another backend */
+	VALID_RESET,   /* the service wants its connections to end with the backend */
+};
+
+static __always_inline bool tcp_opens(const struct packet *p)
+{
+	return (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
 /*
  * The flow has not looked at its backend since some backend was taken away. One
  * look, and the new epoch is swapped in together with the check, so that it
- * cannot land in another flow's record. False: a datagram needs another backend.
+ * cannot land in another flow's record.
  */
-static __always_inline bool steer_revalidate(const struct packet *p, struct action *act,
-					     struct weir_flow *record, __u32 epoch)
+static __always_inline enum validity steer_revalidate(const struct packet *p, struct action *act,
+						      struct weir_flow *record, __u32 epoch)
 {
-	if (!(act->flags & WEIR_FLOW_DIRECT)) {
-		const struct weir_backend *backend = flow_backend(act->backend, act->generation);
-		__u8 now = backend ? READ_ONCE(backend->state) : WEIR_BACKEND_GONE;
+	const struct weir_backend *backend = flow_backend(act->backend, act->generation);
+	__u8 now = backend ? READ_ONCE(backend->state) : WEIR_BACKEND_GONE;
+	bool reply = act->flags & WEIR_FLOW_REPLY;
 
-		/* TCP goes on to the old address: a pod taken out to drain keeps its connections.
+	if (!(act->flags & WEIR_FLOW_DIRECT) && now != WEIR_BACKEND_ACTIVE &&
+	    now != WEIR_BACKEND_TERMINATING) {
+		if (p->key.proto == NEXT_UDP && !reply)
+			return VALID_NO_MORE;
+		/*
+		 * TCP goes on to the old address: a pod taken out to drain keeps its
+		 * connections. Where they are to end, the client is told at its next packet,
+		 * which is at the latest the one that acknowledges what the backend sent.
 		 */
-		if (p->key.proto == NEXT_UDP && now != WEIR_BACKEND_ACTIVE &&
-		    now != WEIR_BACKEND_TERMINATING)
-			return act->flags & WEIR_FLOW_REPLY;
+		if (p->key.proto == NEXT_TCP && !reply && backend &&
+		    READ_ONCE(backend->flags) & WEIR_BACKEND_RESET && !tcp_opens(p) &&
+		    !(p->tcp & TCP_RST))
+			return VALID_RESET;
 	}
 	flow_swap(record, act, epoch, act->head.seen);
-	return true;
+	return VALID;
 }
 
 /* A SYN on an established flow is a new connection if the old one has ended. */
@@ -136,6 +155,28 @@ enum hit {
 	HIT_OTHER, /* st->why says what */
 };
 
+/* A flow that has not seen the latest epoch. */
+static __always_inline enum hit steer_validate(struct scratch *s, struct steering *st,
+					       struct weir_flow *record, __u32 epoch)
+{
+	struct action *act = &st->action;
+
+	switch (steer_revalidate(&st->packet, act, record, epoch)) {
+	case VALID:
+		return HIT_ACT;
+	case VALID_NO_MORE:
+		steer_forget(s, &s->key, act, st->half);
+		count(WEIR_flow_repicked);
+		return HIT_MISS;
+	case VALID_RESET:
+		st->why = WEIR_answer_reset;
+		if (!CTX_IS_XDP) /* which leaves answers to tc, and so the flow */
+			steer_forget(s, &s->key, act, st->half);
+		return HIT_OTHER;
+	}
+	return HIT_OTHER;
+}
+
 static __always_inline enum hit steer_half(struct scratch *s, struct steering *st,
 					   struct weir_flow *record, const struct weir_config *cfg)
 {
@@ -179,10 +220,10 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 	act = &st->action;
 	s->key = p->key;
 	epoch = epoch_now(cfg);
-	if (act->head.epoch != epoch && !steer_revalidate(p, act, record, epoch)) {
-		steer_forget(s, &s->key, act, st->half);
-		count(WEIR_flow_repicked);
-		return HIT_MISS;
+	if (act->head.epoch != epoch) {
+		hit = steer_validate(s, st, record, epoch);
+		if (hit != HIT_ACT)
+			return hit;
 	}
 	/*
 	 * A handshake of which some frames are bridged and some routed is one that
@@ -200,7 +241,7 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 		if (hit != HIT_ACT)
 			return hit;
 	} else if (p->tcp & (TCP_SYN | TCP_FIN | TCP_RST) || act->head.seen & WEIR_SEEN_RST) {
-		if ((p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN && steer_ended(s, p, act)) {
+		if (tcp_opens(p) && steer_ended(s, p, act)) {
 			steer_forget(s, &s->key, act, false);
 			return HIT_MISS;
 		}

@@ -26,12 +26,14 @@ WEIR_MAP(weir_slot, ARRAY, __u32, struct weir_slot, 4096, BPF_F_MMAPABLE);
 WEIR_MAP(weir_backend, ARRAY, __u32, struct weir_backend, 1024, BPF_F_MMAPABLE);
 WEIR_MAP(weir_device, HASH, __u32, struct weir_device, 1024, BPF_F_NO_PREALLOC);
 WEIR_MAP(weir_config, ARRAY, __u32, struct weir_config, 1, BPF_F_MMAPABLE);
+WEIR_MAP(weir_source_range, LPM_TRIE, struct weir_range_key, __u32, 1024, BPF_F_NO_PREALLOC);
 WEIR_MAP(weir_name, HASH, __u32, struct weir_name, 1024, BPF_F_NO_PREALLOC);
 
 /* Written by the kernel half. */
 WEIR_MAP(weir_flow, HASH, struct weir_flow_key, struct weir_flow, 4096, 0);
 WEIR_MAP(weir_half_tcp, LRU_HASH, struct weir_flow_key, struct weir_flow, 4096, 0);
 WEIR_MAP(weir_half_udp, LRU_HASH, struct weir_flow_key, struct weir_flow, 4096, 0);
+WEIR_MAP(weir_affinity, LRU_HASH, struct weir_affinity_key, struct weir_affinity, 1024, 0);
 WEIR_MAP(weir_state, ARRAY, __u32, struct weir_state, 1, BPF_F_MMAPABLE);
 WEIR_MAP(weir_stat, ARRAY, __u32, struct weir_stat, 1024, BPF_F_MMAPABLE);
 WEIR_MAP(weir_counter, PERCPU_ARRAY, __u32, __u64, WEIR_COUNTER_MAX, 0);

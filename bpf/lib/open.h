@@ -224,7 +224,11 @@ static __always_inline enum weir_counter open_flow(const struct ctx *ctx, struct
 	 */
 	why = reserve_source(s, &s->key, cfg, hash >> 16,
 			     !(flow->flags & WEIR_FLOW_SEND) && !to->again);
-	return why == OPENED ? open_keep(s, hash) : why;
+	if (why == OPENED)
+		why = open_keep(s, hash);
+	if (why == OPENED && to->affinity)
+		affinity_note(to, &s->key.saddr, flow->generation);
+	return why;
 }
 
 /*

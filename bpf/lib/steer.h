@@ -20,10 +20,13 @@ static __always_inline enum verdict steer_verdict(struct steering *st, enum weir
 	st->why = why;
 	switch (why) {
 	case WEIR_answer_unreachable:
+	case WEIR_answer_reset:
 	case WEIR_answer_ttl:
 	case WEIR_answer_too_big:
 		return VERDICT_ANSWER;
 	case WEIR_drop_no_local_endpoint:
+	case WEIR_drop_source_range:
+	case WEIR_drop_no_cluster_ip:
 	case WEIR_drop_no_route:
 	case WEIR_drop_no_source:
 	case WEIR_drop_no_port:
@@ -134,6 +137,22 @@ static __always_inline bool steer_any_direct(void)
 	return st && (READ_ONCE(st->direct_flows) || READ_ONCE(st->direct_until) >= now_ticks());
 }
 
+/* To an address for cluster IPs; asked of those that no service has. */
+static __always_inline bool steer_unallocated(const struct packet *p, const struct weir_config *cfg)
+{
+	const struct weir_addr *base, *mask, *addr = &p->key.daddr;
+	__u32 other = 0, family = !p->v4;
+
+	barrier_var(family); /* or the verifier takes the bool for any byte */
+	base = &cfg->service_blocks[family & 1].base;
+	mask = &cfg->service_blocks[family & 1].mask;
+	if (!(base->word[0] | base->word[2]))
+		return false;
+	for (int i = 0; i < 4; i++)
+		other |= (addr->word[i] ^ base->word[i]) & mask->word[i];
+	return !other;
+}
+
 /*
  * From a client, or from a backend to one of this node's own addresses.
  * *record: to account on; NULL for a flow just opened.
@@ -153,10 +172,11 @@ static __always_inline enum verdict steer_ingress(const struct ctx *ctx, struct 
 	if (bad != PARSE_OK)
 		return steer_verdict(st, bad);
 	st->bits = address_bits(&p->key.daddr);
-	if (!st->bits)
-		return steer_verdict(st, WEIR_pass_stranger);
 	if (!cfg)
 		return steer_verdict(st, WEIR_drop_table);
+	if (!st->bits)
+		return steer_verdict(st, steer_unallocated(p, cfg) ? WEIR_drop_no_cluster_ip
+								   : WEIR_pass_stranger);
 
 	st->hash = hash_flow(&p->key, cfg->seed);
 	ours = st->bits & (WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_PAST | WEIR_ADDRESS_NODE |

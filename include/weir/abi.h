@@ -81,9 +81,10 @@ enum weir_version_flag {
 	WEIR_VERSION_INTERNAL_LOCAL = 1 << 0, /* internalTrafficPolicy: Local */
 	WEIR_VERSION_EXTERNAL_LOCAL = 1 << 1, /* externalTrafficPolicy: Local */
 	WEIR_VERSION_HAS_ENDPOINT = 1 << 2,   /* some usable endpoint exists in the cluster */
+	WEIR_VERSION_RANGES_NODE = 1 << 3,    /* source ranges admit an address of this node */
 };
 
-/* Slots [first, first + count) of weir_slot. */
+/* Slots [first, first + count) of weir_slot, in ascending order of backend index. */
 struct weir_list {
 	__u32 first;
 	__u32 count;
@@ -95,7 +96,37 @@ struct weir_version {
 	__u32 service;	  /* the id whose version this is */
 	__u32 generation; /* of the service; grows by one with each publication */
 	__u32 flags;	  /* enum weir_version_flag */
-	__u32 zero[9];	  /* algorithm, affinity, source ranges will live here */
+	__u32 affinity; /* ticks that a client keeps its backend after its last connection; 0: no */
+	__u32 ranges;	/* set of weir_source_range that binds load-balancer addresses; 0: none */
+	__u32 zero[7];	/* the algorithm will live here */
+};
+
+/* ---- weir_affinity: struct weir_affinity_key -> struct weir_affinity ---------------------- */
+
+/* One entry for all frontends of a service port (sessionAffinity: ClientIP). */
+struct weir_affinity_key {
+	struct weir_addr
+		client; /* as it came, before source NAT; all zero: a process of the node */
+	__u32 service;	/* id */
+};
+
+struct weir_affinity {
+	__u32 backend;	  /* index */
+	__u32 generation; /* of the backend entry */
+	__u32 used;	  /* ticks: the client's latest connection */
+	__u32 zero;
+};
+
+/* ---- weir_source_range: struct weir_range_key -> 1 ---------------------------------------- */
+
+/*
+ * loadBalancerSourceRanges. A set never changes while some version names it;
+ * other ranges are another set.
+ */
+struct weir_range_key {
+	__u32 prefix; /* bits that count: 32 of the set, then those of the address */
+	__u32 set;
+	struct weir_addr addr;
 };
 
 /* ---- weir_slot: index -> backend index --------------------------------------------------- */
@@ -116,6 +147,7 @@ enum weir_backend_state {
 
 enum weir_backend_flag {
 	WEIR_BACKEND_LOCAL = 1 << 0, /* on this node */
+	WEIR_BACKEND_RESET = 1 << 1, /* TCP flows get a RST once it is gone */
 };
 
 /*
@@ -251,6 +283,12 @@ struct weir_port_range {
 	__u16 count;
 };
 
+/* An address belongs to it if its bits under the mask are those of base. */
+struct weir_block {
+	struct weir_addr base;
+	struct weir_addr mask;
+};
+
 struct weir_config {
 	__u64 seed;	 /* of every hash; drawn once for the life of the maps */
 	__u32 epoch;	 /* grows by one whenever some backend was taken away */
@@ -264,6 +302,8 @@ struct weir_config {
 	__u32 life_half; /* a half-open record older than this holds no port */
 	__u32 zero;
 	__u64 programs; /* hash of the BPF objects, so that a restart knows whether to keep them */
+	/* Where cluster IPs are given out, by family, IPv4 first; a base of all zeros: nowhere. */
+	struct weir_block service_blocks[2];
 };
 
 /* ---- weir_state: one element, written by the kernel half ---------------------------------- */
@@ -336,9 +376,12 @@ enum weir_service_type {
 	X(pass_to_tc_packet, "XDP: TTL, size or tag needs an answer or an edit by tc")           \
 	X(pass_half_reply, "reply of a half-open flow that answers no handshake")                \
 	X(answer_unreachable, "no endpoint, or no such port: port unreachable")                  \
+	X(answer_reset, "TCP of a backend that is gone, by request of the service: RST")         \
 	X(answer_ttl, "TTL or hop limit spent: time exceeded")                                   \
 	X(answer_too_big, "larger than the way out: fragmentation needed, packet too big")       \
 	X(drop_no_local_endpoint, "policy Local, and endpoints only elsewhere")                  \
+	X(drop_source_range, "client outside the source ranges of a load-balancer address")      \
+	X(drop_no_cluster_ip, "address for cluster IPs that no service has")                     \
 	X(drop_no_route, "no route to the backend or client")                                    \
 	X(drop_no_source, "no address of this node on the way out")                              \
 	X(drop_no_port, "no free source port found")                                             \
@@ -380,6 +423,9 @@ WEIR_SIZE(weir_address, 4);
 WEIR_SIZE(weir_service_key, 20);
 WEIR_SIZE(weir_service, 8);
 WEIR_SIZE(weir_version, 64);
+WEIR_SIZE(weir_affinity_key, 20);
+WEIR_SIZE(weir_affinity, 16);
+WEIR_SIZE(weir_range_key, 24);
 WEIR_SIZE(weir_slot, 8);
 WEIR_SIZE(weir_backend, 64);
 WEIR_SIZE(weir_flow_key, 40);
@@ -387,7 +433,8 @@ WEIR_SIZE(weir_way, 24);
 WEIR_SIZE(weir_flow, 136);
 WEIR_SIZE(weir_expiry, 44);
 WEIR_SIZE(weir_device, 40);
-WEIR_SIZE(weir_config, 56);
+WEIR_SIZE(weir_block, 32);
+WEIR_SIZE(weir_config, 120);
 WEIR_SIZE(weir_state, 72);
 WEIR_SIZE(weir_stat, 24);
 WEIR_SIZE(weir_name, 208);

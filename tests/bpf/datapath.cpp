@@ -150,7 +150,8 @@ void Datapath::node_tables() {
                   .life_udp = 100,
                   .life_half = 60,
                   .zero = 0,
-                  .programs = 0});
+                  .programs = 0,
+                  .service_blocks = {}});
   for (const auto* world : {&kV4, &kV6}) {
     add_address(world->node, WEIR_ADDRESS_NODE | WEIR_ADDRESS_NODE_PORT);
     add_address(world->node1, WEIR_ADDRESS_NODE | WEIR_ADDRESS_NODE_PORT);
@@ -230,6 +231,8 @@ void Datapath::publish(const Served& served, const Service& service, std::uint32
   record.service = served.id;
   record.generation = version;
   record.flags = service.policies;
+  record.affinity = service.affinity;
+  record.ranges = service.ranges;
   if (!service.backends.empty()) record.flags |= WEIR_VERSION_HAS_ENDPOINT;
   record.cluster.count = static_cast<std::uint32_t>(service.backends.size());
   record.cluster.first = add_slots(std::vector(
@@ -260,6 +263,29 @@ void Datapath::recycle(std::uint32_t backend) {
   auto entry = this->backend(backend);
   ++entry.generation;
   put("weir_backend", backend, entry);
+}
+
+void Datapath::set_flags(std::uint32_t backend, std::uint32_t flags) {
+  auto entry = this->backend(backend);
+  entry.flags = flags;
+  put("weir_backend", backend, entry);
+}
+
+void Datapath::add_range(std::uint32_t set, const std::string& ip, std::uint32_t prefix) {
+  const bool v4 = ip.find(':') == std::string::npos;
+  put("weir_source_range",
+      weir_range_key{.prefix = 32 + (v4 ? 96 : 0) + prefix, .set = set, .addr = to_addr(ip)}, 1U);
+}
+
+std::optional<weir_affinity> Datapath::affinity(const std::string& client,
+                                                std::uint32_t service) const {
+  return find<weir_affinity>("weir_affinity",
+                             weir_affinity_key{.client = to_addr(client), .service = service});
+}
+
+void Datapath::set_affinity(const std::string& client, std::uint32_t service,
+                            const weir_affinity& value) {
+  put("weir_affinity", weir_affinity_key{.client = to_addr(client), .service = service}, value);
 }
 
 void Datapath::bump_epoch() {

@@ -46,6 +46,8 @@ struct Service {
   std::vector<Frontend> frontends;
   std::vector<Backend> backends;
   std::uint32_t policies{};  // WEIR_VERSION_INTERNAL_LOCAL, WEIR_VERSION_EXTERNAL_LOCAL
+  std::uint32_t affinity{};  // ticks
+  std::uint32_t ranges{};    // set
 };
 
 struct Served {
@@ -77,6 +79,11 @@ class Datapath {
   void give_backend(std::uint32_t backend, std::uint32_t service);
   void recycle(std::uint32_t backend);  // the index is another backend's from now on
   void bump_epoch();
+  void add_range(std::uint32_t set, const std::string& ip, std::uint32_t prefix);
+  [[nodiscard]] std::optional<weir_affinity> affinity(const std::string& client,
+                                                      std::uint32_t service) const;
+  void set_affinity(const std::string& client, std::uint32_t service, const weir_affinity& value);
+  void set_flags(std::uint32_t backend, std::uint32_t flags);
   void configure(const std::function<void(weir_config&)>& change);
   void set_address(const std::string& ip, std::uint32_t bits);  // 0: forget it
   void set_device(Device device, const weir_device& value);

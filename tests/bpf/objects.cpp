@@ -95,6 +95,7 @@ void clear_map(const bpf_map* map) {
     case BPF_MAP_TYPE_HASH:
     case BPF_MAP_TYPE_LRU_HASH:
     case BPF_MAP_TYPE_DEVMAP_HASH:
+    case BPF_MAP_TYPE_LPM_TRIE:
       return clear_hash(fd, bpf_map__key_size(map));
     case BPF_MAP_TYPE_ARRAY:
     case BPF_MAP_TYPE_PERCPU_ARRAY:

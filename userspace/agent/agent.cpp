@@ -39,7 +39,9 @@ kernel::DatapathSettings datapath_settings(const Options& options) {
                                     .life_tcp_half_closed = options.lifetimes.tcp_half_closed,
                                     .life_tcp_closing = options.lifetimes.tcp_closing,
                                     .life_udp = options.lifetimes.udp,
-                                    .life_half = options.lifetimes.half_open};
+                                    .life_half = options.lifetimes.half_open,
+                                    .service_blocks = {}};
+  if (options.service_cidrs_given) settings.service_blocks = options.service_cidrs;
   for (const auto& range : options.source_ports)
     settings.source_ports.push_back(
         {.first = range.first, .count = static_cast<__u16>(range.last - range.first + 1)});

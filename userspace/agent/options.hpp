@@ -52,6 +52,8 @@ struct Options {
 
   // At most one CIDR of each family.
   std::vector<Cidr> service_cidrs;
+  // They were given, and not only assumed: what no service has of them is dropped.
+  bool service_cidrs_given = false;
   std::vector<Cidr> load_balancer_pools;
   PortRange node_ports{30'000, 32'767};
   // For source NAT: one or two, not overlapping.

@@ -22,6 +22,8 @@ WEIR_BYTEWISE(weir_addr)
 WEIR_BYTEWISE(weir_service_key)
 WEIR_BYTEWISE(weir_service)
 WEIR_BYTEWISE(weir_version)
+WEIR_BYTEWISE(weir_affinity_key)
+WEIR_BYTEWISE(weir_range_key)
 WEIR_BYTEWISE(weir_flow_key)
 WEIR_BYTEWISE(weir_device)
 WEIR_BYTEWISE(weir_name)
@@ -35,7 +37,8 @@ concept MapData = std::is_trivially_copyable_v<T> && std::is_standard_layout_v<T
                   std::has_unique_object_representations_v<T>;
 
 static_assert(MapData<weir_addr> && MapData<weir_address> && MapData<weir_service_key> &&
-              MapData<weir_service> && MapData<weir_version> && MapData<weir_slot> &&
+              MapData<weir_service> && MapData<weir_version> && MapData<weir_affinity_key> &&
+              MapData<weir_affinity> && MapData<weir_range_key> && MapData<weir_slot> &&
               MapData<weir_backend> && MapData<weir_flow_key> && MapData<weir_flow> &&
               MapData<weir_expiry> && MapData<weir_device> && MapData<weir_config> &&
               MapData<weir_state> && MapData<weir_stat> && MapData<weir_name>);

@@ -124,11 +124,13 @@ Result<Listing> dump_raw(const kernel::Pins& pins, const std::string& name) {
   return listing;
 }
 
-constexpr std::array<std::pair<std::string_view, Dump>, 17> kDumps{{
+constexpr std::array<std::pair<std::string_view, Dump>, 19> kDumps{{
     {"weir_address", dump_hash<weir_addr, weir_address>},
     {"weir_service", dump_hash<weir_service_key, weir_service>},
     {"weir_current", dump_array<__u32>},
     {"weir_version", dump_array<weir_version>},
+    {"weir_affinity", dump_hash<weir_affinity_key, weir_affinity>},
+    {"weir_source_range", dump_hash<weir_range_key, __u32>},
     {"weir_slot", dump_array<weir_slot>},
     {"weir_backend", dump_array<weir_backend>},
     {"weir_flow", dump_hash<weir_flow_key, weir_flow>},

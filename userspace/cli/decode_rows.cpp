@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <bit>
 #include <span>
 #include <string_view>
 
@@ -18,16 +19,16 @@ using Names = std::span<const std::string_view>;
 
 constexpr std::array<std::string_view, 6> kAddressBits{"service", "node",  "node_port",
                                                        "backend", "local", "past"};
-constexpr std::array<std::string_view, 3> kVersionFlags{"internal_local", "external_local",
-                                                        "has_endpoint"};
-constexpr std::array<std::string_view, 1> kBackendFlags{"local"};
+constexpr std::array<std::string_view, 4> kVersionFlags{"internal_local", "external_local",
+                                                        "has_endpoint", "ranges_node"};
+constexpr std::array<std::string_view, 2> kBackendFlags{"local", "reset"};
 constexpr std::array<std::string_view, 5> kFlowFlags{"reply", "send", "hairpin", "pod", "direct"};
 constexpr std::array<std::string_view, 6> kFlowSeen{"syn", "syn_ack", "ack", "fin", "rst", "xdp"};
 constexpr std::array<std::string_view, 1> kDeviceFlags{"ethernet"};
 
 static_assert(WEIR_ADDRESS_PAST == 1 << (kAddressBits.size() - 1));
-static_assert(WEIR_VERSION_HAS_ENDPOINT == 1 << (kVersionFlags.size() - 1));
-static_assert(WEIR_BACKEND_LOCAL == 1 << (kBackendFlags.size() - 1));
+static_assert(WEIR_VERSION_RANGES_NODE == 1 << (kVersionFlags.size() - 1));
+static_assert(WEIR_BACKEND_RESET == 1 << (kBackendFlags.size() - 1));
 static_assert(WEIR_FLOW_DIRECT == 1 << (kFlowFlags.size() - 1));
 static_assert(WEIR_SEEN_XDP == 1 << (kFlowSeen.size() - 1));
 static_assert(WEIR_DEVICE_ETHERNET == 1 << (kDeviceFlags.size() - 1));
@@ -57,6 +58,15 @@ std::string range_text(const weir_port_range& range) {
                           : fmt::format("{}-{}", range.first, range.first + range.count - 1);
 }
 
+std::string block_text(const weir_block& block) {
+  if (block.base == weir_addr{}) return "none";
+  int length = 0;
+  for (const auto word : block.mask.word) length += std::popcount(word);
+  const Address base{block.base};
+  return fmt::format("{}/{}", base.to_string(),
+                     base.family() == Family::ipv4 ? length - 96 : length);
+}
+
 }  // namespace
 
 Columns columns(const weir_addr*, const weir_address*) {
@@ -82,14 +92,32 @@ Row row(const Index& key, const __u32& value) {
 }
 
 Columns columns(const Index*, const weir_version*) {
-  return {"index",         "service",       "generation",  "flags",
-          "cluster_first", "cluster_count", "local_first", "local_count"};
+  return {"index",         "service",     "generation",  "flags",    "cluster_first",
+          "cluster_count", "local_first", "local_count", "affinity", "ranges"};
 }
 Row row(const Index& key, const weir_version& value) {
   return {number(key.value),           number(value.service),
           number(value.generation),    bits(value.flags, kVersionFlags),
           number(value.cluster.first), number(value.cluster.count),
-          number(value.local.first),   number(value.local.count)};
+          number(value.local.first),   number(value.local.count),
+          number(value.affinity),      number(value.ranges)};
+}
+
+Columns columns(const weir_affinity_key*, const weir_affinity*) {
+  return {"client", "service", "backend", "generation", "used"};
+}
+Row row(const weir_affinity_key& key, const weir_affinity& value) {
+  return {address_or_none(key.client), number(key.service), number(value.backend),
+          number(value.generation), number(value.used)};
+}
+
+Columns columns(const weir_range_key*, const __u32*) {
+  return {"set", "range"};
+}
+Row row(const weir_range_key& key, const __u32&) {
+  const Address base{key.addr};
+  const __u32 skipped = 32 + (base.family() == Family::ipv4 ? 96U : 0U);
+  return {number(key.set), fmt::format("{}/{}", base.to_string(), key.prefix - skipped)};
 }
 
 Columns columns(const Index*, const weir_slot*) {
@@ -177,7 +205,8 @@ Columns columns(const Index*, const weir_config*) {
           "life_tcp_closing",
           "life_udp",
           "life_half",
-          "programs"};
+          "programs",
+          "service_blocks"};
 }
 Row row(const Index&, const weir_config& value) {
   const auto& ranges = value.source_ports;
@@ -190,7 +219,8 @@ Row row(const Index&, const weir_config& value) {
           number(value.life_tcp_closing),
           number(value.life_udp),
           number(value.life_half),
-          number(value.programs)};
+          number(value.programs),
+          std::vector{block_text(value.service_blocks[0]), block_text(value.service_blocks[1])}};
 }
 
 Columns columns(const Index*, const weir_state*) {

@@ -26,6 +26,10 @@ Columns columns(const weir_service_key*, const weir_service*);
 Row row(const weir_service_key& key, const weir_service& value);
 Columns columns(const Index*, const __u32*);  // weir_current
 Row row(const Index& key, const __u32& value);
+Columns columns(const weir_affinity_key*, const weir_affinity*);
+Row row(const weir_affinity_key& key, const weir_affinity& value);
+Columns columns(const weir_range_key*, const __u32*);
+Row row(const weir_range_key& key, const __u32& value);
 Columns columns(const Index*, const weir_version*);
 Row row(const Index& key, const weir_version& value);
 Columns columns(const Index*, const weir_slot*);

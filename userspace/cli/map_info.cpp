@@ -80,6 +80,7 @@ Count count_elements(int fd, const kernel::MapInfo& info) {
   switch (info.type) {
     case BPF_MAP_TYPE_HASH:
     case BPF_MAP_TYPE_LRU_HASH:
+    case BPF_MAP_TYPE_LPM_TRIE:
     case BPF_MAP_TYPE_DEVMAP_HASH:
       break;
     default:

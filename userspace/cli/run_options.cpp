@@ -141,9 +141,11 @@ constexpr std::array kFlags{
     RunFlag{"xdp", "auto|native|generic|off",
             "Accelerate uplinks: auto is native where the driver has it (auto)", false,
             [](const Values& v, Options& o) { return store_xdp(v[0], o.xdp); }},
-    RunFlag{"service-cidr", "CIDR...",
-            "Where cluster IPs that are left out come from (10.96.0.0/12 fd00:10:96::/112)", true,
-            [](const Values& v, Options& o) { return store_blocks(v, o.service_cidrs); }},
+    RunFlag{
+        "service-cidr", "CIDR...",
+        "Where cluster IPs are; what is unused there is dropped (10.96.0.0/12 fd00:10:96::/112, "
+        "and nothing dropped)",
+        true, [](const Values& v, Options& o) { return store_blocks(v, o.service_cidrs); }},
     RunFlag{"load-balancer-pool", "CIDR...",
             "Where load-balancer addresses that are left out come from (none)", true,
             [](const Values& v, Options& o) { return store_blocks(v, o.load_balancer_pools); }},
@@ -165,6 +167,8 @@ constexpr std::array kFlags{
             [](const Values& v, Options& o) { return store_limit(v[0], o.limits.flows); }},
     RunFlag{"max-half-open", "N", "Records of each half-open table, two a flow (131072)", false,
             [](const Values& v, Options& o) { return store_limit(v[0], o.limits.half_open); }},
+    RunFlag{"max-affinities", "N", "Clients of services with session affinity (65536)", false,
+            [](const Values& v, Options& o) { return store_limit(v[0], o.limits.affinities); }},
     RunFlag{
         "tcp-timeout", "DURATION", "Idle TCP flow (24h)", false,
         [](const Values& v, Options& o) { return store(parse_duration(v[0]), o.lifetimes.tcp); }},
@@ -232,6 +236,7 @@ Result<> complete(Options& options) {
     if (name[0] == '\0') return fail("--node-name: the host has no name to take instead");
     options.node_name = name.data();
   }
+  options.service_cidrs_given = !options.service_cidrs.empty();
   if (options.service_cidrs.empty())
     options.service_cidrs = {*Cidr::parse("10.96.0.0/12"), *Cidr::parse("fd00:10:96::/112")};
   for (const auto& range : options.source_ports)

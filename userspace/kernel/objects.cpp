@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/objects.hpp"
 
+#include <arpa/inet.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <type_traits>
 
 #include "base/log.hpp"
+#include "base/ticks.hpp"
 #include "kernel/owned.hpp"
 #include "weir_expiry.skel.h"
 #include "weir_tc.skel.h"
@@ -59,6 +62,7 @@ std::string_view size_option(std::string_view map) {
   if (map == "weir_slot") return "--max-slots";
   if (map == "weir_flow" || map == "weir_expiry") return "--max-flows";
   if (map == "weir_half_tcp" || map == "weir_half_udp") return "--max-half-open";
+  if (map == "weir_affinity") return "--max-affinities";
   return "--max-services";
 }
 
@@ -160,6 +164,23 @@ void set_if_other(T& field, std::type_identity_t<T> value) {
   if (field != value) field = value;  // mapped memory: an equal store is a store all the same
 }
 
+weir_block to_block(const Cidr& cidr) {
+  weir_block block{.base = cidr.base.raw(), .mask = {}};
+  for (unsigned word = 0; word < 4; ++word) {
+    const unsigned bits = std::clamp(cidr.mapped_length(), 32 * word, 32 * word + 32) - 32 * word;
+    block.mask.word[word] = bits == 0 ? 0 : htonl(~__u32{0} << (32 - bits));
+  }
+  return block;
+}
+
+// At index 0 the one of IPv4.
+weir_block block_of(const std::vector<Cidr>& blocks, std::size_t index) {
+  const Family family = index == 0 ? Family::ipv4 : Family::ipv6;
+  const auto found =
+      std::ranges::find(blocks, family, [](const Cidr& block) { return block.base.family(); });
+  return found == blocks.end() ? weir_block{} : to_block(*found);
+}
+
 Result<> configure(weir_config& config, const Limits& limits, const DatapathSettings& settings) {
   if (config.seed == 0 && getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed)
     return fail(errno, "draw a hash seed");
@@ -175,6 +196,10 @@ Result<> configure(weir_config& config, const Limits& limits, const DatapathSett
   set_if_other(config.life_tcp_closing, to_ticks(settings.life_tcp_closing));
   set_if_other(config.life_udp, to_ticks(settings.life_udp));
   set_if_other(config.life_half, to_ticks(settings.life_half));
+  for (std::size_t i = 0; i < std::size(config.service_blocks); ++i)
+    if (const auto block = block_of(settings.service_blocks, i);
+        std::memcmp(&config.service_blocks[i], &block, sizeof block) != 0)
+      config.service_blocks[i] = block;
   return {};
 }
 
@@ -201,11 +226,6 @@ bool expiry_stands(const weir_state& state) {
 
 }  // namespace
 
-std::uint32_t to_ticks(std::chrono::seconds time) {
-  const auto ns = static_cast<std::uint64_t>(std::chrono::nanoseconds{time}.count());
-  return static_cast<std::uint32_t>((ns + (1ULL << WEIR_TICK_SHIFT) - 1) >> WEIR_TICK_SHIFT);
-}
-
 std::map<std::string, std::uint32_t> map_sizes(const Limits& limits) {
   return {
       {"weir_address", limits.addresses},
@@ -216,6 +236,8 @@ std::map<std::string, std::uint32_t> map_sizes(const Limits& limits) {
       {"weir_backend", limits.backends},
       {"weir_name", limits.services},
       {"weir_stat", limits.services},
+      {"weir_affinity", limits.affinities},
+      {"weir_source_range", limits.ranges},
       {"weir_device", WEIR_MAX_DEVICES},
       {"weir_flow", 2 * limits.flows},
       {"weir_half_tcp", limits.half_open},

@@ -27,6 +27,8 @@ struct DatapathSettings {
   std::chrono::seconds life_tcp_closing{10};
   std::chrono::seconds life_udp{120};
   std::chrono::seconds life_half{60};
+  // Whose addresses that are no service's are dropped; at most one of each family.
+  std::vector<Cidr> service_blocks;
 };
 
 class Objects {
@@ -48,8 +50,5 @@ class Objects {
 
 // Entries of each map for these limits, by name; maps of fixed size are not in it.
 std::map<std::string, std::uint32_t> map_sizes(const Limits& limits);
-
-// Seconds as the datapath counts them, rounded up (WEIR_TICK_SHIFT).
-std::uint32_t to_ticks(std::chrono::seconds time);
 
 }  // namespace weir::kernel

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 
@@ -27,9 +28,9 @@ struct Executor {
                                                                  std::memory_order_release);
     return {};
   }
-  Result<> operator()(const SetBackendLocal& op) const {
-    const __u32 flags = op.local ? WEIR_BACKEND_LOCAL : 0;
-    std::atomic_ref<__u32>{tables.backend_[op.index].flags}.store(flags, std::memory_order_release);
+  Result<> operator()(const SetBackendFlags& op) const {
+    std::atomic_ref<__u32>{tables.backend_[op.index].flags}.store(op.flags,
+                                                                  std::memory_order_release);
     return {};
   }
   Result<> operator()(const PutSlot& op) const {
@@ -52,6 +53,8 @@ struct Executor {
   Result<> operator()(const DeleteAddress& op) const { return tables.address_.erase(op.key); }
   Result<> operator()(const PutFrontend& op) const { return tables.service_.put(op.key, op.value); }
   Result<> operator()(const DeleteFrontend& op) const { return tables.service_.erase(op.key); }
+  Result<> operator()(const PutRange& op) const { return tables.source_range_.put(op.key, 1); }
+  Result<> operator()(const DeleteRange& op) const { return tables.source_range_.erase(op.key); }
   Result<> operator()(const SetEpoch& op) const {
     std::atomic_ref<__u32>{tables.config_[0].epoch}.store(op.epoch, std::memory_order_release);
     return {};
@@ -85,9 +88,12 @@ Result<Tables> Tables::open(const Pins& pins) {
   if (!service) return std::unexpected{std::move(service.error())};
   auto name = Map<__u32, weir_name>::open(pins, "weir_name");
   if (!name) return std::unexpected{std::move(name.error())};
-  return Tables{std::move(*current), std::move(*version), std::move(*slot),
-                std::move(*backend), std::move(*stat),    std::move(*config),
-                std::move(*address), std::move(*service), std::move(*name)};
+  auto source_range = Map<weir_range_key, __u32>::open(pins, "weir_source_range");
+  if (!source_range) return std::unexpected{std::move(source_range.error())};
+  return Tables{std::move(*current),     std::move(*version), std::move(*slot),
+                std::move(*backend),     std::move(*stat),    std::move(*config),
+                std::move(*address),     std::move(*service), std::move(*name),
+                std::move(*source_range)};
 }
 
 std::vector<std::uint32_t> Tables::backends_in(const weir_list& list) const {
@@ -156,11 +162,22 @@ void Tables::adopt_backends(ProgrammedTables& tables,
         .service = found->second,
         .identity = {.address = Address{entry.addr}, .port = ntohs(entry.port)},
         .state = static_cast<weir_backend_state>(entry.state),
-        .local = (entry.flags & WEIR_BACKEND_LOCAL) != 0,
+        .flags = entry.flags,
         .generation = entry.generation};
     tables.services[found->second].backends.emplace(backend.identity, index);
     tables.backends.emplace(index, std::move(backend));
   }
+}
+
+Result<> Tables::adopt_ranges(ProgrammedTables& tables) const {
+  auto walked = source_range_.for_each([&](const weir_range_key& key, const __u32&) {
+    const Address base{key.addr};
+    const __u32 skipped = 32 + (base.family() == Family::ipv4 ? 96U : 0U);
+    if (key.prefix < skipped) return;  // not ours
+    tables.ranges[key.set].push_back({base, static_cast<std::uint8_t>(key.prefix - skipped)});
+  });
+  for (auto& [id, set] : tables.ranges) std::ranges::sort(set);
+  return walked;
 }
 
 Result<ProgrammedTables> Tables::adopt() {
@@ -169,6 +186,7 @@ Result<ProgrammedTables> Tables::adopt() {
   tables.epoch = config_[0].epoch;
   if (auto ok = adopt_names(tables, ids); !ok) return std::unexpected{std::move(ok.error())};
   if (auto ok = adopt_frontends(tables, ids); !ok) return std::unexpected{std::move(ok.error())};
+  if (auto ok = adopt_ranges(tables); !ok) return std::unexpected{std::move(ok.error())};
   adopt_backends(tables, ids);
   auto walked = address_.for_each([&](const weir_addr& key, const weir_address& value) {
     tables.addresses.emplace(key, value.bits);

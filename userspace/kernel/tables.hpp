@@ -31,7 +31,8 @@ class Tables {
   Tables(MappedArray<__u32> current, MappedArray<weir_version> version, MappedArray<weir_slot> slot,
          MappedArray<weir_backend> backend, MappedArray<weir_stat> stat,
          MappedArray<weir_config> config, Map<weir_addr, weir_address> address,
-         Map<weir_service_key, weir_service> service, Map<__u32, weir_name> name)
+         Map<weir_service_key, weir_service> service, Map<__u32, weir_name> name,
+         Map<weir_range_key, __u32> source_range)
       : current_{std::move(current)},
         version_{std::move(version)},
         slot_{std::move(slot)},
@@ -40,12 +41,14 @@ class Tables {
         config_{std::move(config)},
         address_{std::move(address)},
         service_{std::move(service)},
-        name_{std::move(name)} {}
+        name_{std::move(name)},
+        source_range_{std::move(source_range)} {}
 
   [[nodiscard]] std::vector<std::uint32_t> backends_in(const weir_list& list) const;
   Result<> adopt_names(ProgrammedTables& tables, std::map<std::uint32_t, ServiceIdentity>& ids);
   Result<> adopt_frontends(ProgrammedTables& tables,
                            const std::map<std::uint32_t, ServiceIdentity>& ids);
+  Result<> adopt_ranges(ProgrammedTables& tables) const;
   void adopt_backends(ProgrammedTables& tables,
                       const std::map<std::uint32_t, ServiceIdentity>& ids);
 
@@ -58,6 +61,7 @@ class Tables {
   Map<weir_addr, weir_address> address_;
   Map<weir_service_key, weir_service> service_;
   Map<__u32, weir_name> name_;
+  Map<weir_range_key, __u32> source_range_;
 };
 
 }  // namespace weir::kernel

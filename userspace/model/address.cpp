@@ -109,11 +109,6 @@ bool same_prefix(const Bytes& a, const Bytes& b, unsigned length) {
   return ((a[at] ^ b[at]) >> (8 - rest)) == 0;
 }
 
-// Length within the 16 bytes.
-unsigned mapped_length(const Cidr& cidr) {
-  return cidr.base.family() == Family::ipv4 ? cidr.length + 96U : cidr.length;
-}
-
 }  // namespace
 
 std::string_view to_string(Family family) {
@@ -181,7 +176,7 @@ std::string Address::to_string() const {
   return family() == Family::ipv4 ? v4_text(b) : v6_text(b);
 }
 
-std::optional<Cidr> Cidr::parse(std::string_view text) {
+std::optional<Cidr> Cidr::parse_within(std::string_view text) {
   const auto slash = text.find('/');
   if (slash == std::string_view::npos) return std::nullopt;
   const auto base = Address::parse(text.substr(0, slash));
@@ -191,16 +186,31 @@ std::optional<Cidr> Cidr::parse(std::string_view text) {
   if (v4 && text.find(':') != std::string_view::npos) return std::nullopt;
   const auto length = decimal(text.substr(slash + 1), v4 ? 32 : 128);
   if (!length) return std::nullopt;
-  const Cidr cidr{*base, static_cast<std::uint8_t>(*length)};
-  const Bytes bytes = bytes_of(base->raw());
-  for (unsigned bit = mapped_length(cidr); bit < 128; ++bit)
-    if (bytes[bit / 8] >> (7 - bit % 8) & 1) return std::nullopt;
+  Cidr cidr{*base, static_cast<std::uint8_t>(*length)};
+  Bytes bytes = bytes_of(base->raw());
+  for (unsigned bit = cidr.mapped_length(); bit < 128; ++bit)
+    bytes[bit / 8] &= static_cast<std::uint8_t>(~(1U << (7 - bit % 8)));
+  cidr.base = address_of(bytes);
   return cidr;
+}
+
+std::optional<Cidr> Cidr::parse(std::string_view text) {
+  const auto cidr = parse_within(text);
+  if (!cidr || Address::parse(text.substr(0, text.find('/'))) != cidr->base) return std::nullopt;
+  return cidr;
+}
+
+Cidr Cidr::host(const Address& address) {
+  return {address, static_cast<std::uint8_t>(address.family() == Family::ipv4 ? 32 : 128)};
+}
+
+unsigned Cidr::mapped_length() const {
+  return base.family() == Family::ipv4 ? 96U + length : length;
 }
 
 bool Cidr::contains(const Address& address) const {
   return address.family() == base.family() &&
-         same_prefix(bytes_of(address.raw()), bytes_of(base.raw()), mapped_length(*this));
+         same_prefix(bytes_of(address.raw()), bytes_of(base.raw()), mapped_length());
 }
 
 std::string Cidr::to_string() const {

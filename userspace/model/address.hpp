@@ -54,9 +54,14 @@ struct Cidr {
   // "10.96.0.0/12"; a missing length, a length out of range or host bits set are errors, except
   // that sloppy zeros are accepted in both parts.
   static std::optional<Cidr> parse(std::string_view text);
+  // The same with host bits, which are cleared.
+  static std::optional<Cidr> parse_within(std::string_view text);
+  static Cidr host(const Address& address);      // of that one address
+  [[nodiscard]] unsigned mapped_length() const;  // within the 16 bytes: 96..128 or 0..128
   [[nodiscard]] bool contains(const Address& address) const;
   [[nodiscard]] std::string to_string() const;
   friend bool operator==(const Cidr&, const Cidr&) = default;
+  friend auto operator<=>(const Cidr&, const Cidr&) = default;
 };
 
 // "10.0.0.1:80", "[fd00::1]:80". Port in host order.

@@ -3,6 +3,7 @@
 // comments name the field of the API (core/v1, discovery.k8s.io/v1).
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -48,6 +49,10 @@ struct Service {
   std::vector<LoadBalancerAddress> load_balancer;
   TrafficPolicy internal_policy = TrafficPolicy::cluster;  // spec.internalTrafficPolicy
   TrafficPolicy external_policy = TrafficPolicy::cluster;  // spec.externalTrafficPolicy
+  // spec.sessionAffinity: ClientIP with sessionAffinityConfig.clientIP.timeoutSeconds; 0: None
+  std::chrono::seconds affinity{0};
+  std::vector<Cidr> source_ranges;  // spec.loadBalancerSourceRanges, host bits cleared
+  bool reset_on_removal = false;    // annotation service.weir/on-removal: reset
   friend bool operator==(const Service&, const Service&) = default;
 };
 

@@ -3,11 +3,13 @@
 
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "base/ticks.hpp"
 #include "plan/endpoints.hpp"
 
 namespace weir {
@@ -88,7 +90,9 @@ class Planner {
     auto& wanted = entry->second;
     wanted.type = type_of(service.type);
     wanted.port = port.port;
+    wanted.affinity = to_ticks(service.affinity);
     plan_frontends(entry->first, wanted, port, view);
+    plan_ranges(service, view, wanted);
     plan_endpoints(service, port, view, wanted);
   }
 
@@ -112,6 +116,31 @@ class Planner {
       claim(address, port.port, WEIR_FRONTEND_EXTERNAL_IP);
     if (port.node_port != 0)
       claim(Address::unspecified(self.family), port.node_port, WEIR_FRONTEND_NODE_PORT);
+  }
+
+  // Without a range of the family nothing is filtered, and /0 is everybody. Whoever may ask as this
+  // node may also ask as one of the addresses: where it is bound to a device of the node, the node
+  // takes it for its source.
+  void plan_ranges(const Service& service, const FamilyView& view, WantedService& wanted) {
+    const Family family = view.cluster_ip.family();
+    RangeSet ranges;
+    for (const auto& range : service.source_ranges)
+      if (range.base.family() == family) ranges.push_back(range);
+    const auto everybody = [](const Cidr& range) { return range.length == 0; };
+    if (view.load_balancer.empty() || ranges.empty() || std::ranges::any_of(ranges, everybody))
+      return;
+    const bool node_in_range = std::ranges::any_of(node_.addresses, [&](const Address& address) {
+      return std::ranges::any_of(ranges,
+                                 [&](const Cidr& range) { return range.contains(address); });
+    });
+    if (node_in_range) {
+      wanted.flags |= WEIR_VERSION_RANGES_NODE;
+      for (const auto& address : view.load_balancer) ranges.push_back(Cidr::host(address));
+    }
+    std::ranges::sort(ranges);
+    const auto rest = std::ranges::unique(ranges);
+    ranges.erase(rest.begin(), rest.end());
+    wanted.ranges = std::move(ranges);
   }
 
   void plan_endpoints(const Service& service, const ServicePort& port, const FamilyView& view,
@@ -142,7 +171,8 @@ class Planner {
       if (port.protocol == Protocol::udp && !source.ready && !source.serving) continue;
       wanted.backends.emplace_hint(wanted.backends.end(), endpoint.id,
                                    WantedBackend{.terminating = source.terminating || !source.ready,
-                                                 .local = endpoint.local});
+                                                 .local = endpoint.local,
+                                                 .reset = service.reset_on_removal});
     }
   }
 

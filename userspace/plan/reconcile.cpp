@@ -40,6 +40,13 @@ std::vector<weir_list> slots_in_use(const ProgrammedTables& tables) {
   return used;
 }
 
+std::vector<std::uint32_t> ranges_in_use(const ProgrammedTables& tables) {
+  std::vector<std::uint32_t> used;
+  used.reserve(tables.ranges.size());
+  for (const auto& [id, set] : tables.ranges) used.push_back(id);
+  return used;
+}
+
 // Roughly how many operations services that are new will take. An operation is 200 bytes, so a
 // list of all those of a first start had better not move while it grows.
 std::size_t operations_of_new(const ProgrammedTables& current, const WantedTables& wanted) {
@@ -85,7 +92,12 @@ Reconciler::Reconciler(const ProgrammedTables& current, const WantedTables& want
       ids_{limits.services, ids_in_use(current)},
       backends_{limits.backends, backends_in_use(current)},
       versions_{2 * limits.services, versions_in_use(current)},
-      slots_{limits.slots, slots_in_use(current)} {
+      slots_{limits.slots, slots_in_use(current)},
+      range_ids_{limits.ranges + 1, ranges_in_use(current)} {
+  for (const auto& [id, set] : current.ranges) {
+    range_sets_.emplace(set, id);
+    ranges_used_ += set.size();
+  }
   for (const auto& [identity, service] : current.services)
     for (const auto& [key, kind] : service.frontends)
       frontends_.push_back(
@@ -102,6 +114,7 @@ Reconciler::Reconciler(const ProgrammedTables& current, const WantedTables& want
 Reconciled Reconciler::run() {
   for (const auto& [identity, want] : wanted_.services) update(identity, want);
   sweep_services();
+  sweep_ranges();
   settle_addresses(settle_frontends());
   return finish();
 }
@@ -155,6 +168,18 @@ void Reconciler::sweep(ProgrammedService& service, const WantedService* want, bo
   });
 }
 
+// Packets may still be looking at a set until the grace is over.
+void Reconciler::sweep_ranges() {
+  std::set<std::uint32_t> named;
+  for (const auto& [identity, service] : tables_.services) named.insert(service.version.ranges);
+  std::erase_if(tables_.ranges, [&](const auto& entry) {
+    const auto& [id, set] = entry;
+    if (named.contains(id)) return false;
+    for (const auto& range : set) drop_ranges_.emplace_back(DeleteRange{range_key(id, range)});
+    return true;
+  });
+}
+
 // What weir_service holds in the end, sorted by key.
 std::vector<Reconciler::Frontend> Reconciler::settle_frontends() {
   std::vector<Frontend> settled;
@@ -198,7 +223,8 @@ void Reconciler::settle_addresses(const std::vector<Frontend>& frontends) {
     if (value.frontend != WEIR_FRONTEND_NODE_PORT)
       parts.emplace_back(key.addr, std::uint32_t{WEIR_ADDRESS_SERVICE});
   for (const auto& [index, backend] : tables_.backends) {
-    const std::uint32_t local = backend.local ? std::uint32_t{WEIR_ADDRESS_LOCAL} : 0U;
+    const bool here = (backend.flags & WEIR_BACKEND_LOCAL) != 0;
+    const std::uint32_t local = here ? std::uint32_t{WEIR_ADDRESS_LOCAL} : 0U;
     parts.emplace_back(backend.identity.address.raw(), WEIR_ADDRESS_BACKEND | local);
   }
   std::ranges::sort(parts, {}, &AddressBits::first);
@@ -254,6 +280,7 @@ Reconciled Reconciler::finish() {
   for (auto& phase : std::span{phases_}.subspan(kPrepare + 1))
     std::ranges::move(phase, std::back_inserter(result.operations));
   if (std::ranges::any_of(result.operations, needs_grace)) result.operations.emplace_back(Grace{});
+  std::ranges::move(drop_ranges_, std::back_inserter(result.operations));
   result.tables = std::move(tables_);
   result.refused = std::move(refused_);
   return result;

@@ -17,7 +17,7 @@ namespace weir {
 // Single writes. Index and key name the element; the value is complete.
 struct PutBackend { std::uint32_t index; weir_backend value; };       // index is not in use
 struct SetBackendState { std::uint32_t index; weir_backend_state state; };  // one byte
-struct SetBackendLocal { std::uint32_t index; bool local; };                // one word
+struct SetBackendFlags { std::uint32_t index; std::uint32_t flags; };       // one word
 struct PutSlot { std::uint32_t index; weir_slot value; };             // index is not in use
 struct PutVersion { std::uint32_t index; weir_version value; };       // index is not in use
 struct Publish { std::uint32_t service; std::uint32_t version; };     // one word of weir_current
@@ -27,14 +27,16 @@ struct PutAddress { weir_addr key; weir_address value; };
 struct DeleteAddress { weir_addr key; };
 struct PutFrontend { weir_service_key key; weir_service value; };
 struct DeleteFrontend { weir_service_key key; };
+struct PutRange { weir_range_key key; };                              // of a set not in use
+struct DeleteRange { weir_range_key key; };                           // of a set not in use
 struct SetEpoch { std::uint32_t epoch; };
 struct ClearStat { std::uint32_t service; };                          // before an id is given out
 struct Grace {};  // wait until no program runs that may have read what came before
 // clang-format on
 
-using Operation = std::variant<PutBackend, SetBackendState, SetBackendLocal, PutSlot, PutVersion,
+using Operation = std::variant<PutBackend, SetBackendState, SetBackendFlags, PutSlot, PutVersion,
                                Publish, PutName, DeleteName, PutAddress, DeleteAddress, PutFrontend,
-                               DeleteFrontend, SetEpoch, ClearStat, Grace>;
+                               DeleteFrontend, PutRange, DeleteRange, SetEpoch, ClearStat, Grace>;
 
 // A service that could not be given what it wants: it keeps what it had.
 struct Refused {
@@ -56,13 +58,15 @@ using LiveFlows = std::function<std::uint64_t(std::uint32_t index)>;
 // has carried out Grace. Operations come in an order in which a packet sees each service entirely
 // before or entirely after its change, and which can be broken off anywhere:
 //   1. names of new ids, so that whatever follows belongs to somebody; new backends, and old ones
-//      that come back or change; addresses of backends and of the node; slots; versions; names
+//      that come back or change; addresses of backends and of the node; slots; source ranges;
+//      versions; names
 //   2. Publish
 //   3. new frontends, then their addresses: a service address without a frontend answers "port
 //      unreachable", so an address is known to be a service's only while its frontends are there
 //   4. addresses that are no service's any more, then frontends that end, then Publish of version 0
 //   5. backends taken away, then the epoch; backends freed; names whose last backend is freed
 //   6. Grace, if something was published, taken away or freed
+//   7. sets of source ranges that no version names any more
 Reconciled reconcile(const ProgrammedTables& current, const WantedTables& wanted,
                      const Limits& limits, const LiveFlows& live);
 

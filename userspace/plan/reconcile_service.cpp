@@ -34,17 +34,14 @@ weir_list range(std::uint32_t first, std::size_t count) {
   return {.first = first, .count = static_cast<std::uint32_t>(count)};
 }
 
-bool same(const weir_list& a, const weir_list& b) {
-  return a.first == b.first && a.count == b.count;
-}
-
 // Whether the slots of `programmed` already say what `list` wants.
 bool holds(const ProgrammedService& service, const std::vector<std::uint32_t>& programmed,
            const std::vector<BackendIdentity>& list) {
-  return std::ranges::equal(programmed, list, [&](std::uint32_t index, const auto& identity) {
-    const auto found = service.backends.find(identity);
-    return found != service.backends.end() && found->second == index;
-  });
+  return programmed.size() == list.size() && std::ranges::all_of(list, [&](const auto& identity) {
+           const auto found = service.backends.find(identity);
+           return found != service.backends.end() &&
+                  std::ranges::binary_search(programmed, found->second);
+         });
 }
 
 // The range that has the list already, if one of the two has.
@@ -57,12 +54,21 @@ std::optional<weir_list> kept(const ProgrammedService* old,
   return std::nullopt;
 }
 
+// In the order of struct weir_list.
 std::vector<std::uint32_t> indexes_of(const ProgrammedService& service,
                                       const std::vector<BackendIdentity>& list) {
   std::vector<std::uint32_t> indexes;
   indexes.reserve(list.size());
   for (const auto& identity : list) indexes.push_back(service.backends.at(identity));
+  std::ranges::sort(indexes);
   return indexes;
+}
+
+std::uint32_t flags_of(const WantedBackend& backend) {
+  std::uint32_t flags = 0;
+  if (backend.local) flags |= WEIR_BACKEND_LOCAL;
+  if (backend.reset) flags |= WEIR_BACKEND_RESET;
+  return flags;
 }
 
 }  // namespace
@@ -74,6 +80,10 @@ void Reconciler::update(const ServiceIdentity& identity, const WantedService& wa
     const auto most = std::max(want.cluster.size(), want.local.size());
     reason = fmt::format("slots: no {} in a row are free in the table of {} (--max-slots)", most,
                          limits_.slots);
+  }
+  if (!reason && !take_ranges(plan)) {
+    give_back_slots(plan);
+    reason = full("source ranges", limits_.ranges, "fixed size");
   }
   if (!reason) return commit(plan);
   refused_.push_back({identity, std::move(*reason)});
@@ -142,8 +152,30 @@ bool Reconciler::take_slots(Draft& draft) {
     return true;
   }
   if (place(draft.want.local, draft.local, draft.put_local)) return true;
-  if (draft.put_cluster) slots_.give_back(draft.cluster.first, draft.cluster.count);
+  give_back_slots(draft);
   return false;
+}
+
+void Reconciler::give_back_slots(const Draft& draft) {
+  if (draft.put_cluster) slots_.give_back(draft.cluster.first, draft.cluster.count);
+  if (draft.put_local) slots_.give_back(draft.local.first, draft.local.count);
+}
+
+// Services with the same ranges share a set; a set that some version names is never changed.
+bool Reconciler::take_ranges(Draft& draft) {
+  const RangeSet& want = draft.want.ranges;
+  if (want.empty()) return true;
+  if (const auto found = range_sets_.find(want); found != range_sets_.end()) {
+    draft.ranges = found->second;
+    return true;
+  }
+  if (ranges_used_ + want.size() > limits_.ranges) return false;
+  ranges_used_ += want.size();
+  draft.ranges = range_ids_.take();
+  range_sets_.emplace(want, draft.ranges);
+  tables_.ranges.emplace(draft.ranges, want);
+  for (const auto& range : want) emit(kPrepare, PutRange{range_key(draft.ranges, range)});
+  return true;
 }
 
 void Reconciler::commit(const Draft& draft) {
@@ -172,7 +204,8 @@ void Reconciler::put_backends(const Draft& draft, ProgrammedService& service) {
     const std::uint32_t index = backends_.take();
     const std::uint32_t generation = ++tables_.generations[index];
     service.backends.emplace(identity, index);
-    tables_.backends[index] = {draft.identity, identity, state_of(want), want.local, generation};
+    tables_.backends[index] = {draft.identity, identity, state_of(want), flags_of(want),
+                               generation};
     weir_backend value{};
     value.addr = identity.address.raw();
     value.port = htons(identity.port);
@@ -180,35 +213,36 @@ void Reconciler::put_backends(const Draft& draft, ProgrammedService& service) {
     value.state = static_cast<std::uint8_t>(state_of(want));
     value.generation = generation;
     value.service = service.id;
-    value.flags = want.local ? static_cast<std::uint32_t>(WEIR_BACKEND_LOCAL) : 0U;
+    value.flags = flags_of(want);
     emit(kPrepare, PutBackend{index, value});
   }
   // Those that were there, whatever had become of them, go on in place.
   for (const auto& [identity, want] : draft.want.backends) {
     const std::uint32_t index = service.backends.at(identity);
     auto& backend = tables_.backends.at(index);
-    if (backend.local != want.local) emit(kPrepare, SetBackendLocal{index, want.local});
+    if (backend.flags != flags_of(want)) emit(kPrepare, SetBackendFlags{index, flags_of(want)});
     if (backend.state != state_of(want)) emit(kPrepare, SetBackendState{index, state_of(want)});
-    backend.local = want.local;
+    backend.flags = flags_of(want);
     backend.state = state_of(want);
   }
 }
 
 void Reconciler::put_version(const Draft& draft, ProgrammedService& service) {
   const weir_version& old = service.version;
-  if (service.version_index != 0 && old.flags == draft.want.flags &&
-      same(old.cluster, draft.cluster) && same(old.local, draft.local))
-    return;
-  service.cluster = indexes_of(service, draft.want.cluster);
-  service.local = indexes_of(service, draft.want.local);
-  if (draft.put_cluster) put_slots(draft.cluster, service.cluster);
-  if (draft.put_local) put_slots(draft.local, service.local);
   weir_version version{};
   version.cluster = draft.cluster;
   version.local = draft.local;
   version.service = service.id;
-  version.generation = old.generation + 1;
+  version.generation = old.generation;
   version.flags = draft.want.flags;
+  version.affinity = draft.want.affinity;
+  version.ranges = draft.ranges;
+  if (service.version_index != 0 && version == old) return;
+  service.cluster = indexes_of(service, draft.want.cluster);
+  service.local = indexes_of(service, draft.want.local);
+  if (draft.put_cluster) put_slots(draft.cluster, service.cluster);
+  if (draft.put_local) put_slots(draft.local, service.local);
+  version.generation = old.generation + 1;
   service.version = version;
   service.version_index = versions_.take();
   emit(kPrepare, PutVersion{service.version_index, version});

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -35,7 +36,7 @@ class Reconciler {
     kWithdraw,
     kTakeAway,
     kDropNames,
-    kPhases,
+    kPhases,  // and those that come after Grace are in drop_ranges_
   };
   using Frontend = std::pair<weir_service_key, weir_service>;
   using AddressBits = std::pair<weir_addr, std::uint32_t>;
@@ -50,6 +51,7 @@ class Reconciler {
     std::set<weir_addr> new_addresses{};
     weir_list cluster{};
     weir_list local{};
+    std::uint32_t ranges = 0;  // set of weir_source_range
     bool put_cluster = false;  // the slots are to be written
     bool put_local = false;
   };
@@ -60,6 +62,8 @@ class Reconciler {
   void count_new_addresses(Draft& draft) const;
   [[nodiscard]] std::optional<std::string> lacking(const Draft& draft) const;
   bool take_slots(Draft& draft);
+  void give_back_slots(const Draft& draft);
+  bool take_ranges(Draft& draft);
   void commit(const Draft& draft);
   ProgrammedService& admit(const Draft& draft);
   void put_backends(const Draft& draft, ProgrammedService& service);
@@ -71,6 +75,7 @@ class Reconciler {
   void withdraw(ProgrammedService& service);
   void sweep(ProgrammedService& service, const WantedService* want, bool left_alone);
   std::vector<Frontend> settle_frontends();
+  void sweep_ranges();
   void settle_addresses(const std::vector<Frontend>& frontends);
   void keep_past(std::map<weir_addr, std::uint32_t>& settled) const;
   void put_address_changes(const weir_addr& key, std::uint32_t before, std::uint32_t after);
@@ -92,8 +97,12 @@ class Reconciler {
   FreeIndexes backends_;
   FreeIndexes versions_;
   FreeRanges slots_;
-  std::vector<Frontend> frontends_;    // of current_, sorted by key
-  std::size_t frontends_used_ = 0;     // entries at the fullest moment: before any is deleted
+  FreeIndexes range_ids_;
+  std::vector<Frontend> frontends_;  // of current_, sorted by key
+  std::size_t frontends_used_ = 0;   // entries at the fullest moment: before any is deleted
+  std::map<RangeSet, std::uint32_t> range_sets_;  // those of tables_, by content
+  std::size_t ranges_used_ = 0;                   // entries, those to be deleted included
+  std::vector<Operation> drop_ranges_;
   std::set<weir_addr> new_addresses_;  // entries on top of those of current_
 };
 

@@ -9,4 +9,8 @@ std::string ServiceIdentity::to_string() const {
   return fmt::format("{} {} {}", text, weir::to_string(protocol), weir::to_string(family));
 }
 
+weir_range_key range_key(std::uint32_t id, const Cidr& range) {
+  return {.prefix = 32 + range.mapped_length(), .set = id, .addr = range.base.raw()};
+}
+
 }  // namespace weir

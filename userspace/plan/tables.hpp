@@ -33,15 +33,21 @@ struct BackendIdentity {
 struct WantedBackend {
   bool terminating = false;  // weir_backend_state TERMINATING instead of ACTIVE
   bool local = false;
+  bool reset = false;  // WEIR_BACKEND_RESET
   friend bool operator==(const WantedBackend&, const WantedBackend&) = default;
 };
+
+// Who may use a service's load-balancer addresses: sorted, no duplicates.
+using RangeSet = std::vector<Cidr>;
 
 struct WantedService {
   weir_service_type type = WEIR_TYPE_CLUSTER_IP;
   std::uint16_t port = 0;  // spec.ports[].port
   // Port and protocol included; node ports under the unspecified address.
   std::map<weir_service_key, weir_frontend> frontends;
-  std::uint32_t flags = 0;  // weir_version_flag
+  std::uint32_t flags = 0;     // weir_version_flag
+  std::uint32_t affinity = 0;  // weir_version.affinity: ticks
+  RangeSet ranges;             // empty: every client may use load-balancer addresses
   // Every backend that keeps its flows, in a list or not. A terminating one may be in a list too:
   // it is chosen as long as no ready one is left.
   std::map<BackendIdentity, WantedBackend> backends;
@@ -50,6 +56,9 @@ struct WantedService {
   std::vector<BackendIdentity> local;
   friend bool operator==(const WantedService&, const WantedService&) = default;
 };
+
+// The element of weir_source_range that admits `range` in set `id`.
+weir_range_key range_key(std::uint32_t id, const Cidr& range);
 
 // A frontend that two service ports claim; `kept` has it, `lost` goes without.
 struct FrontendConflict {
@@ -77,6 +86,8 @@ struct Limits {
   std::uint32_t half_open = 131'072;  // records of each half-open table, two a flow
   std::uint32_t frontends = 262'144;  // entries of weir_service
   std::uint32_t addresses = 524'288;  // entries of weir_address
+  std::uint32_t affinities = 65'536;  // entries of weir_affinity: clients of services
+  std::uint32_t ranges = 65'536;      // entries of weir_source_range
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 
@@ -85,7 +96,7 @@ struct ProgrammedBackend {
   ServiceIdentity service;
   BackendIdentity identity;
   weir_backend_state state = WEIR_BACKEND_FREE;
-  bool local = false;
+  std::uint32_t flags = 0;  // weir_backend_flag
   std::uint32_t generation = 0;
   friend bool operator==(const ProgrammedBackend&, const ProgrammedBackend&) = default;
 };
@@ -107,6 +118,7 @@ struct ProgrammedTables {
   std::map<ServiceIdentity, ProgrammedService> services;
   std::map<std::uint32_t, ProgrammedBackend> backends;  // by index
   std::map<weir_addr, std::uint32_t> addresses;         // all bits
+  std::map<std::uint32_t, RangeSet> ranges;             // by set id; no version may name it
   std::uint32_t epoch = 0;
   // Last generation of every backend index ever used, so that a reused index never repeats one.
   std::map<std::uint32_t, std::uint32_t> generations;

@@ -18,7 +18,7 @@ struct PlainService {
   std::vector<BackendIdentity> cluster;
   std::vector<BackendIdentity> local;
   std::map<weir_service_key, weir_frontend> frontends;
-  std::map<BackendIdentity, std::pair<weir_backend_state, bool>> backends;
+  std::map<BackendIdentity, std::pair<weir_backend_state, std::uint32_t>> backends;
   weir_name name{};
   bool operator==(const PlainService&) const = default;
 };
@@ -74,7 +74,7 @@ Plain plain(const kernel::Pins& pins, const ProgrammedTables& tables) {
           .backends = {},
           .name = service.name};
     for (const auto& [backend, index] : service.backends)
-      to.backends[backend] = {tables.backends.at(index).state, tables.backends.at(index).local};
+      to.backends[backend] = {tables.backends.at(index).state, tables.backends.at(index).flags};
   }
   plain.addresses = tables.addresses;
   plain.counts = count_all(pins);

@@ -38,7 +38,7 @@ weir_backend value_of(const ProgrammedTables& tables, const ProgrammedBackend& b
   value.state = static_cast<std::uint8_t>(backend.state);
   value.generation = backend.generation;
   value.service = tables.services.at(backend.service).id;
-  value.flags = backend.local ? static_cast<std::uint32_t>(WEIR_BACKEND_LOCAL) : 0U;
+  value.flags = backend.flags;
   return value;
 }
 

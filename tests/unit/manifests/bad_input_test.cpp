@@ -236,6 +236,38 @@ TEST_CASE("EndpointSlices") {
             .size() == 1);
 }
 
+TEST_CASE("session affinity, source ranges, what becomes of connections") {
+  const auto with = [](const std::string& text) {
+    return of_service("  ports: [{port: 80}]\n  " + text + "\n");
+  };
+  CHECK(with("sessionAffinity: Cookie") ==
+        Said{"document 1, line 7: spec.sessionAffinity: expected one of None, ClientIP, got "
+             "\"Cookie\""});
+  const std::string seconds =
+      "document 1, line 8: spec.sessionAffinityConfig.clientIP.timeoutSeconds: expected a number "
+      "from 1 to 86400, got ";
+  for (const auto* bad : {"0", "86401", "1000000000", "-1", "soon"}) {
+    const auto said = with(std::string{"sessionAffinity: ClientIP\n  sessionAffinityConfig: "
+                                       "{clientIP: {timeoutSeconds: "} +
+                           bad + "}}");
+    REQUIRE(said.size() == 1);
+    CHECK(said[0].starts_with(seconds));
+  }
+  const std::string range =
+      "document 1, line 7: spec.loadBalancerSourceRanges[0]: expected a block of addresses like "
+      "203.0.113.0/24, got ";
+  for (const auto* bad :
+       {"10.0.0.1", "10.0.0.0/33", "'::/129'", "garbage", "10.0.0.0/8x", "1", "10.0.0.0/", "{}"}) {
+    const auto said = with(std::string{"loadBalancerSourceRanges: ["} + bad + "]");
+    REQUIRE(said.size() == 1);
+    CHECK(said[0].starts_with(range));
+  }
+  CHECK(complaints("apiVersion: v1\nkind: Service\nmetadata: {name: bad, annotations: "
+                   "{service.weir/on-removal: drop}}\nspec: {ports: [{port: 80}]}\n") ==
+        Said{"document 1, line 3: metadata.annotations.service.weir/on-removal: expected one of "
+             "keep, reset, got \"drop\""});
+}
+
 TEST_CASE("several problems of one object are one line each, up to a limit") {
   CHECK(of_service("  type: X\n  clusterIP: y\n  ports: [{port: 0}]\n").size() == 3);
   std::string many = "  ports:\n";

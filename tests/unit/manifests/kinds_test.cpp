@@ -49,7 +49,7 @@ TEST_CASE("Service: every field that is read") {
   folder.write("a.yaml", R"(
 apiVersion: v1
 kind: Service
-metadata: {name: all, namespace: shop, annotations: {x: "1"}}
+metadata: {name: all, namespace: shop, annotations: {x: "1", service.weir/on-removal: reset}}
 spec:
   type: LoadBalancer
   clusterIP: 10.96.0.010
@@ -61,7 +61,7 @@ spec:
   externalTrafficPolicy: Local
   healthCheckNodePort: 31999
   sessionAffinity: ClientIP
-  loadBalancerSourceRanges: [10.0.0.0/8]
+  loadBalancerSourceRanges: [10.0.0.0/8, " 203.0.113.009/025", "fd00::/8"]
   ports:
     - {name: web, port: 80, nodePort: 30080, targetPort: http, appProtocol: http}
     - {name: dns, port: 53, protocol: UDP, nodePort: 30053}
@@ -93,6 +93,27 @@ status:
   CHECK_FALSE(service.load_balancer[0].proxied);
   CHECK(service.load_balancer[1].proxied);
   CHECK(service.load_balancer[2].address.to_string() == "2001:db8::1");
+  CHECK(service.affinity == std::chrono::hours{3});  // the API's default
+  CHECK(service.reset_on_removal);
+  std::vector<std::string> ranges;
+  for (const auto& range : service.source_ranges) ranges.push_back(range.to_string());
+  CHECK(ranges == std::vector<std::string>{"10.0.0.0/8", "203.0.113.0/25", "fd00::/8"});
+}
+
+TEST_CASE("Service: session affinity") {
+  Lines lines;
+  Folder folder;
+  const auto affinity = [&](const std::string& spec) {
+    folder.write("a.yaml", test::service_text("a", "  ports: [{port: 80}]\n" + spec));
+    folder.open();
+    CHECK(lines.warnings.empty());
+    return folder.service("a").affinity.count();
+  };
+  CHECK(affinity("") == 0);
+  CHECK(affinity("  sessionAffinity: None\n") == 0);
+  CHECK(affinity("  sessionAffinityConfig: {clientIP: {timeoutSeconds: 5}}\n") == 0);
+  CHECK(affinity("  sessionAffinity: ClientIP\n"
+                 "  sessionAffinityConfig: {clientIP: {timeoutSeconds: 86400}}\n") == 86'400);
 }
 
 TEST_CASE("Service: those of others and those without an address are skipped, silently") {

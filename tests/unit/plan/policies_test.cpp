@@ -167,4 +167,58 @@ TEST_CASE("flows of an endpoint that is not ready") {
   }
 }
 
+TEST_CASE("session affinity is counted in the datapath's ticks, rounded up") {
+  Service web = service("web");
+  CHECK(plan_one(web, {endpoint("10.1.0.1")}).affinity == 0);
+  web.affinity = std::chrono::seconds{1};
+  CHECK(plan_one(web, {endpoint("10.1.0.1")}).affinity == 1);
+  web.affinity = std::chrono::seconds{10'800};
+  CHECK(plan_one(web, {endpoint("10.1.0.1")}).affinity == 10'059);  // 10'800 / 1.0737
+}
+
+TEST_CASE("what becomes of connections is said of every backend, terminating ones included") {
+  Service web = service("web");
+  web.reset_on_removal = true;
+  const auto wanted = plan_one(web, {endpoint("10.1.0.1"), terminating(endpoint("10.1.0.2"))});
+  for (const auto& [id, backend] : wanted.backends) CHECK(backend.reset);
+  CHECK(wanted.backends.size() == 2);
+}
+
+TEST_CASE("source ranges") {
+  Service web = service("web");
+  web.type = ServiceType::load_balancer;
+  web.load_balancer = {{.address = ip("203.0.113.1"), .proxied = false},
+                       {.address = ip("203.0.113.2"), .proxied = true}};
+  const auto plan_ranges = [&](std::vector<std::string> ranges) {
+    web.source_ranges.clear();
+    for (const auto& text : ranges) web.source_ranges.push_back(Cidr::parse_within(text).value());
+    const auto wanted = plan_one(web, {endpoint("10.1.0.1")});
+    Texts made;
+    for (const auto& range : wanted.ranges) made.push_back(range.to_string());
+    made.push_back((wanted.flags & WEIR_VERSION_RANGES_NODE) != 0 ? "node" : "no node");
+    return made;
+  };
+  CHECK(plan_ranges({}) == Texts{"no node"});
+  CHECK(plan_ranges({"198.51.100.0/24"}) == Texts{"198.51.100.0/24", "no node"});
+  SECTION("sorted, each once") {
+    CHECK(plan_ranges({"198.51.100.0/24", "10.9.9.9/8", "198.51.100.0/24"}) ==
+          Texts{"10.0.0.0/8", "198.51.100.0/24", "no node"});
+  }
+  SECTION("of the family: those of the other leave this one open") {
+    CHECK(plan_ranges({"fd00::/8"}) == Texts{"no node"});
+    CHECK(plan_ranges({"fd00::/8", "10.0.0.0/8"}) == Texts{"10.0.0.0/8", "no node"});
+  }
+  SECTION("/0 is everybody, whatever else there is") {
+    CHECK(plan_ranges({"10.0.0.0/8", "0.0.0.0/0"}) == Texts{"no node"});
+    CHECK(plan_ranges({"10.0.0.0/8", "::/0"}) == Texts{"10.0.0.0/8", "no node"});
+  }
+  SECTION("with this node in one of them, so is each of the addresses that weir serves") {
+    CHECK(plan_ranges({"192.0.2.2/32"}) == Texts{"192.0.2.2/32", "203.0.113.1/32", "node"});
+  }
+  SECTION("without an address that weir serves they bind nothing") {
+    web.load_balancer[0].proxied = true;
+    CHECK(plan_ranges({"10.0.0.0/8"}) == Texts{"no node"});
+  }
+}
+
 }  // namespace weir::test

@@ -61,14 +61,25 @@ class Drift {
     }
     auto& service = services_[identity];
     if (kind == 2) service.flags = below(8);
+    if (kind == 3) service.affinity = below(3) * 100;
+    if (kind == 4) change_ranges(service);
     if (kind == 3) service.type = below(2) == 0 ? WEIR_TYPE_CLUSTER_IP : WEIR_TYPE_LOAD_BALANCER;
     if (kind == 4) claim(identity, service);
     if (kind > 4) change_backend(service);
   }
 
+  // Few different ones, so that services come to share them.
+  void change_ranges(WantedService& service) {
+    service.ranges.clear();
+    for (std::uint32_t i = 0, bits = below(8); i < 3; ++i)
+      if ((bits >> i & 1) != 0)
+        service.ranges.push_back({Address{address4(i << 24)}, static_cast<std::uint8_t>(8 + i)});
+  }
+
   void change_backend(WantedService& service) {
     const auto id = backend(1 + below(kBackends));
-    service.backends[id] = {.terminating = below(4) == 0, .local = below(3) == 0};
+    service.backends[id] = {
+        .terminating = below(4) == 0, .local = below(3) == 0, .reset = below(3) == 0};
     drop(service.cluster, id);
     drop(service.local, id);
     const auto places = below(5);

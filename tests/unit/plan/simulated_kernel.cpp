@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace weir::test {
 namespace {
 
@@ -34,7 +36,9 @@ void SimulatedKernel::execute(const std::vector<Operation>& operations, std::siz
   need(!unseen_, "backends went, but the epoch is what it was before");
   need(!ungraced_, "no grace at the end");
   for (std::size_t i = 0; i + 1 < count; ++i)
-    need(!std::holds_alternative<Grace>(operations[i]), "grace before the end");
+    need(!std::holds_alternative<Grace>(operations[i]) ||
+             std::holds_alternative<DeleteRange>(operations[i + 1]),
+         "grace before the end");
 }
 
 void SimulatedKernel::restart() {
@@ -76,12 +80,11 @@ void SimulatedKernel::apply(const SetBackendState& op) {
   backend.state = static_cast<std::uint8_t>(op.state);
 }
 
-void SimulatedKernel::apply(const SetBackendLocal& op) {
+void SimulatedKernel::apply(const SetBackendFlags& op) {
   auto& backend = backends_[op.index];
-  need(backend.state != WEIR_BACKEND_FREE, "place of a free backend", op.index);
-  need(((backend.flags & WEIR_BACKEND_LOCAL) != 0) != op.local, "place that it has already",
-       op.index);
-  backend.flags = op.local ? std::uint32_t{WEIR_BACKEND_LOCAL} : 0;
+  need(backend.state != WEIR_BACKEND_FREE, "flags of a free backend", op.index);
+  need(backend.flags != op.flags, "flags that it has already", op.index);
+  backend.flags = op.flags;
 }
 
 void SimulatedKernel::apply(const PutSlot& op) {
@@ -107,6 +110,7 @@ void SimulatedKernel::apply(const Publish& op) {
   need(old != op.version, "published twice", op.service);
   if (old != 0) {
     cooling_versions_.insert(old);
+    cooling_ranges_.insert(versions_[old].ranges);
     for (const auto& list : {versions_[old].cluster, versions_[old].local})
       for (std::uint32_t i = 0; i < list.count; ++i) cooling_slots_.insert(list.first + i);
     if (op.version != 0)
@@ -164,6 +168,30 @@ void SimulatedKernel::apply(const DeleteFrontend& op) {
   unseen_ = true;
 }
 
+void SimulatedKernel::apply(const PutRange& op) {
+  need(op.key.set != 0 && op.key.prefix > 32 && op.key.prefix <= 160, "range", op.key.set);
+  need(!cooling_ranges_.contains(op.key.set), "set changed before the grace", op.key.set);
+  for (const auto& [id, version] : published_)
+    need(versions_[version].ranges != op.key.set, "set in use changed", op.key.set);
+  const Address base{op.key.addr};
+  const auto skipped = base.family() == Family::ipv4 ? 128U : 32U;
+  need(
+      ranges_[op.key.set].insert({base, static_cast<std::uint8_t>(op.key.prefix - skipped)}).second,
+      "range twice", op.key.set);
+}
+
+void SimulatedKernel::apply(const DeleteRange& op) {
+  need(!cooling_ranges_.contains(op.key.set), "set deleted before the grace", op.key.set);
+  for (const auto& [id, version] : published_)
+    need(versions_[version].ranges != op.key.set, "set in use deleted", op.key.set);
+  const Address base{op.key.addr};
+  const auto skipped = base.family() == Family::ipv4 ? 128U : 32U;
+  auto& set = ranges_[op.key.set];
+  need(set.erase({base, static_cast<std::uint8_t>(op.key.prefix - skipped)}) == 1, "no such range",
+       op.key.set);
+  if (set.empty()) ranges_.erase(op.key.set);
+}
+
 void SimulatedKernel::apply(const SetEpoch& op) {
   need(op.epoch == epoch_ + 1, "epoch", op.epoch);
   need(unseen_, "new epoch, but nothing went", op.epoch);
@@ -181,6 +209,7 @@ void SimulatedKernel::apply(const Grace&) {
   cooling_slots_.clear();
   cooling_versions_.clear();
   cooling_ids_.clear();
+  cooling_ranges_.clear();
   ungraced_ = false;
 }
 
@@ -191,6 +220,8 @@ void SimulatedKernel::check() {
     need(names_.contains(id), "nameless service", id);
     check_list(id, versions_[version].cluster);
     check_list(id, versions_[version].local);
+    need(versions_[version].ranges == 0 || ranges_.contains(versions_[version].ranges),
+         "set of ranges that is not there", id);
   }
   std::set<weir_addr> service_addresses;
   for (const auto& [key, value] : frontends_) {
@@ -211,6 +242,7 @@ void SimulatedKernel::check() {
 void SimulatedKernel::check_list(std::uint32_t id, const weir_list& list) {
   for (std::uint32_t i = list.first; i < list.first + list.count; ++i) {
     need(slots_.contains(i), "slot never written", i);
+    need(i == list.first || slots_[i - 1] < slots_[i], "slots not in order", i);
     const auto backend = backends_.find(slots_[i]);
     need(backend != backends_.end(), "slot of no backend", i);
     if (backend == backends_.end()) continue;
@@ -225,12 +257,16 @@ void SimulatedKernel::check_list(std::uint32_t id, const weir_list& list) {
 void SimulatedKernel::check_limits() {
   need(frontends_.size() <= limits_.frontends, "too many frontends");
   need(addresses_.size() <= limits_.addresses, "too many addresses");
+  std::size_t ranges = 0;
+  for (const auto& [id, set] : ranges_) ranges += set.size();
+  need(ranges <= limits_.ranges, "too many ranges");
 }
 
 ProgrammedTables SimulatedKernel::adopt() const {
   ProgrammedTables tables;
   tables.epoch = epoch_;
   tables.addresses = addresses_;
+  for (const auto& [id, set] : ranges_) tables.ranges[id] = {set.begin(), set.end()};
   std::map<std::uint32_t, ProgrammedService*> by_id;
   for (const auto& [id, name] : names_) {
     auto& service = tables.services[identity_of(name)];
@@ -251,8 +287,8 @@ ProgrammedTables SimulatedKernel::adopt() const {
     if (backend.state == WEIR_BACKEND_FREE) continue;
     by_id.at(backend.service)->backends[identity_of(backend)] = index;
     tables.backends[index] = {identity_of(names_.at(backend.service)), identity_of(backend),
-                              static_cast<weir_backend_state>(backend.state),
-                              (backend.flags & WEIR_BACKEND_LOCAL) != 0, backend.generation};
+                              static_cast<weir_backend_state>(backend.state), backend.flags,
+                              backend.generation};
   }
   for (const auto& [key, value] : frontends_)
     by_id.at(value.id)->frontends[key] = static_cast<weir_frontend>(value.frontend);
@@ -269,6 +305,7 @@ std::vector<BackendIdentity> SimulatedKernel::list_of(const weir_list& list) con
   std::vector<BackendIdentity> made;
   for (std::uint32_t i = 0; i < list.count; ++i)
     made.push_back(identity_of(backends_.at(slots_.at(list.first + i))));
+  std::ranges::sort(made);
   return made;
 }
 
@@ -279,6 +316,9 @@ void SimulatedKernel::compare(const WantedTables& wanted,
   for (const auto& [id, version] : published_)
     need(wanted.services.contains(identity_of(names_.at(id))), "service not withdrawn", id);
   if (refused.empty()) compare_addresses(wanted);
+  std::set<std::uint32_t> named;
+  for (const auto& [id, version] : published_) named.insert(versions_.at(version).ranges);
+  for (const auto& [id, set] : ranges_) need(named.contains(id), "set that nobody names", id);
 }
 
 void SimulatedKernel::compare_service(const ServiceIdentity& identity, const WantedService& want) {
@@ -287,6 +327,12 @@ void SimulatedKernel::compare_service(const ServiceIdentity& identity, const Wan
   if (id == 0 || !published_.contains(id)) return;
   const weir_version& version = versions_.at(published_.at(id));
   need(version.flags == want.flags, "flags", id);
+  need(version.affinity == want.affinity, "affinity", id);
+  const auto set = ranges_.find(version.ranges);
+  const std::set<Cidr> ranges = set == ranges_.end() ? std::set<Cidr>{} : set->second;
+  need((version.ranges == 0) == want.ranges.empty() &&
+           ranges == std::set<Cidr>(want.ranges.begin(), want.ranges.end()),
+       "source ranges", id);
   need(list_of(version.cluster) == want.cluster, "cluster list", id);
   need(list_of(version.local) == want.local, "local list", id);
   need(want.cluster != want.local || version.cluster.first == version.local.first,
@@ -302,7 +348,8 @@ void SimulatedKernel::compare_service(const ServiceIdentity& identity, const Wan
   for (const auto& [index, backend] : backends_)
     if (backend.service == id && alive(backend))
       backends[identity_of(backend)] = {backend.state == WEIR_BACKEND_TERMINATING,
-                                        (backend.flags & WEIR_BACKEND_LOCAL) != 0};
+                                        (backend.flags & WEIR_BACKEND_LOCAL) != 0,
+                                        (backend.flags & WEIR_BACKEND_RESET) != 0};
   need(backends == want.backends, "backends", id);
 }
 

@@ -32,7 +32,7 @@ class SimulatedKernel {
  private:
   void apply(const PutBackend& op);
   void apply(const SetBackendState& op);
-  void apply(const SetBackendLocal& op);
+  void apply(const SetBackendFlags& op);
   void apply(const PutSlot& op);
   void apply(const PutVersion& op);
   void apply(const Publish& op);
@@ -42,6 +42,8 @@ class SimulatedKernel {
   void apply(const DeleteAddress& op);
   void apply(const PutFrontend& op);
   void apply(const DeleteFrontend& op);
+  void apply(const PutRange& op);
+  void apply(const DeleteRange& op);
   void apply(const SetEpoch& op);
   void apply(const ClearStat& op);
   void apply(const Grace& op);
@@ -63,10 +65,12 @@ class SimulatedKernel {
   std::map<std::uint32_t, weir_name> names_;
   std::map<weir_addr, std::uint32_t> addresses_;
   std::map<weir_service_key, weir_service> frontends_;
+  std::map<std::uint32_t, std::set<Cidr>> ranges_;
   std::uint32_t epoch_ = 0;
 
   // Since the last grace: what packets in flight may still be using.
   std::set<std::uint32_t> cooling_backends_, cooling_slots_, cooling_versions_, cooling_ids_;
+  std::set<std::uint32_t> cooling_ranges_;
   std::set<std::uint32_t> cleared_;
   bool unseen_ = false;  // backends went, and no flow has been told
   bool ungraced_ = false;

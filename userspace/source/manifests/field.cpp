@@ -142,6 +142,18 @@ std::optional<Address> Field::address(Family family) const {
   return std::nullopt;
 }
 
+std::optional<Cidr> Field::range() const {
+  std::optional<Cidr> range;
+  if (present() && value_->kind == ValueKind::text) {
+    std::string_view text = value_->scalar;
+    while (text.starts_with(' ')) text.remove_prefix(1);
+    while (text.ends_with(' ')) text.remove_suffix(1);
+    range = Cidr::parse_within(text);
+  }
+  if (!range) expected("a block of addresses like 203.0.113.0/24");
+  return range;
+}
+
 std::map<std::string, std::string> Field::labels() const {
   std::map<std::string, std::string> labels;
   const Field self = map();

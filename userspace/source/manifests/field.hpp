@@ -80,6 +80,8 @@ class Field {
   [[nodiscard]] std::optional<std::int64_t> number(std::int64_t lowest, std::int64_t highest) const;
   [[nodiscard]] std::optional<Address> address() const;
   [[nodiscard]] std::optional<Address> address(Family family) const;
+  // A block of addresses, or a report and nothing. Blanks around it and host bits are ignored.
+  [[nodiscard]] std::optional<Cidr> range() const;
   [[nodiscard]] std::map<std::string, std::string> labels() const;
 
   template <class T, std::size_t N>

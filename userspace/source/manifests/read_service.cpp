@@ -20,6 +20,8 @@ constexpr std::array<Choice<FamilyPolicy>, 3> kFamilyPolicies{
     {{"SingleStack", FamilyPolicy::single},
      {"PreferDualStack", FamilyPolicy::prefer_dual},
      {"RequireDualStack", FamilyPolicy::require_dual}}};
+constexpr std::array<Choice<bool>, 2> kAffinities{{{"None", false}, {"ClientIP", true}}};
+constexpr std::array<Choice<bool>, 2> kOnRemoval{{{"keep", false}, {"reset", true}}};
 constexpr std::array<Choice<bool>, 2> kIpModes{{{"VIP", false}, {"Proxy", true}}};
 
 bool is_text(const Field& field, std::string_view text) {
@@ -179,6 +181,31 @@ void read_load_balancer(const Field& root, ServiceManifest& manifest) {
   }
 }
 
+// sessionAffinity and sessionAffinityConfig.clientIP.timeoutSeconds, with the API's defaults.
+void read_affinity(const Field& spec, Service& service) {
+  constexpr std::int64_t kLongest = 86'400;
+  const bool by_client =
+      !is_text(spec["sessionAffinity"], "") && spec["sessionAffinity"].choice(kAffinities, false);
+  const Field config = spec["sessionAffinityConfig"].map();
+  const Field client = config["clientIP"].map();
+  const Field timeout = client["timeoutSeconds"];
+  const auto seconds = timeout.present() ? timeout.number(1, kLongest).value_or(0) : 10'800;
+  if (by_client) service.affinity = std::chrono::seconds{seconds};
+}
+
+void read_source_ranges(const Field& spec, Service& service) {
+  const Field list = spec["loadBalancerSourceRanges"].list();
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const Field item = list.item(i);
+    if (const auto range = item.range()) service.source_ranges.push_back(*range);
+  }
+}
+
+void read_annotations(const Field& metadata, Service& service) {
+  const Field annotations = metadata["annotations"].map();
+  service.reset_on_removal = annotations["service.weir/on-removal"].choice(kOnRemoval, false);
+}
+
 }  // namespace
 
 ServiceManifest read_service(const Field& root, const Options& options) {
@@ -200,6 +227,9 @@ ServiceManifest read_service(const Field& root, const Options& options) {
   manifest.allocate_node_ports = spec["allocateLoadBalancerNodePorts"].boolean(true);
   service.internal_policy = spec["internalTrafficPolicy"].choice(kPolicies, TrafficPolicy::cluster);
   service.external_policy = spec["externalTrafficPolicy"].choice(kPolicies, TrafficPolicy::cluster);
+  read_affinity(spec, service);
+  read_source_ranges(spec, service);
+  read_annotations(metadata, service);
   read_families(spec, manifest);
   read_cluster_ips(spec, manifest);
   check_families(spec, manifest);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a choice is made from and what comes of it. */
+#ifndef WEIR_BPF_CHOICE_H
+#define WEIR_BPF_CHOICE_H
+
+/* Where a packet's client is. */
+enum edge {
+	EDGE_UPLINK,
+	EDGE_POD,
+};
+
+struct choice {
+	struct weir_list list;
+	__u32 service;
+	__u32 backend;	/* index */
+	__u32 affinity; /* ticks, see struct weir_version */
+	bool kept;	/* by affinity */
+	bool again;	/* the one to avoid, for want of another */
+};
+
+#define CHOSEN WEIR_COUNTER_MAX
+
+#endif
