@@ -54,6 +54,12 @@ static __always_inline bool list_has(const struct weir_list *list, __u32 backend
 	return in.found;
 }
 
+/* Whether a pause in ticks, which is up to a tick too long, is longer than the timeout. */
+static __always_inline bool affinity_over(__u32 pause, __u32 seconds)
+{
+	return (__s32)pause > 0 && (__u64)(pause - 1) << WEIR_TICK_SHIFT >= seconds * 1000000000ULL;
+}
+
 /*
  * The backend that the client has, if it may keep it; or 0. A global function,
  * like the next: verified once and not once for each way to it.
@@ -70,7 +76,7 @@ __noinline __u32 affinity_find(const struct choice *to, const struct weir_addr *
 	key.client = *client;
 	key.service = to->service;
 	kept = bpf_map_lookup_elem(&weir_affinity, &key);
-	if (!kept || (__s32)(now_ticks() - READ_ONCE(kept->used)) > (__s32)to->affinity)
+	if (!kept || affinity_over(now_ticks() - READ_ONCE(kept->used), to->affinity))
 		return 0;
 	index = READ_ONCE(kept->backend);
 	backend = bpf_map_lookup_elem(&weir_backend, &index);

@@ -13,7 +13,7 @@ struct choice {
 	struct weir_list list;
 	__u32 service;
 	__u32 backend;	/* index */
-	__u32 affinity; /* ticks, see struct weir_version */
+	__u32 affinity; /* s, see struct weir_version */
 	bool kept;	/* by affinity */
 	bool again;	/* the one to avoid, for want of another */
 };

@@ -96,9 +96,9 @@ struct weir_version {
 	__u32 service;	  /* the id whose version this is */
 	__u32 generation; /* of the service; grows by one with each publication */
 	__u32 flags;	  /* enum weir_version_flag */
-	__u32 affinity; /* ticks that a client keeps its backend after its last connection; 0: no */
-	__u32 ranges;	/* set of weir_source_range that binds load-balancer addresses; 0: none */
-	__u32 zero[7];	/* the algorithm will live here */
+	__u32 affinity;	  /* s that a client keeps its backend after its last connection; 0: no */
+	__u32 ranges;	  /* set of weir_source_range that binds load-balancer addresses; 0: none */
+	__u32 zero[7];	  /* the algorithm will live here */
 };
 
 /* ---- weir_affinity: struct weir_affinity_key -> struct weir_affinity ---------------------- */

@@ -11,7 +11,8 @@
 namespace weir::test {
 namespace {
 
-constexpr std::uint32_t kTimeout = 100;  // ticks
+constexpr std::uint32_t kTimeout = 107;  // seconds, or
+constexpr std::uint32_t kTicks = 100;    // of 1.0737 s, rounded up
 
 struct Before {
   bool operator()(const Endpoint& a, const Endpoint& b) const {
@@ -140,8 +141,8 @@ TEST_CASE("an affinity is over when the timeout is, to the tick") {
       }
       return hits;
     };
-    CHECK(kept(kTimeout - 1) == 4);  // a tick may pass meanwhile
-    CHECK(kept(kTimeout + 1) < 4);
+    CHECK(kept(kTicks - 1) == 4);  // a tick may pass meanwhile
+    CHECK(kept(kTicks + 1) < 4);
   });
 }
 

@@ -46,7 +46,7 @@ struct Service {
   std::vector<Frontend> frontends;
   std::vector<Backend> backends;
   std::uint32_t policies{};  // WEIR_VERSION_INTERNAL_LOCAL, WEIR_VERSION_EXTERNAL_LOCAL
-  std::uint32_t affinity{};  // ticks
+  std::uint32_t affinity{};  // seconds
   std::uint32_t ranges{};    // set
 };
 

@@ -11,6 +11,7 @@
 
 #include "cli/text.hpp"
 #include "model/address.hpp"
+#include "plan/tables.hpp"
 
 namespace weir::cli {
 namespace {
@@ -115,9 +116,8 @@ Columns columns(const weir_range_key*, const __u32*) {
   return {"set", "range"};
 }
 Row row(const weir_range_key& key, const __u32&) {
-  const Address base{key.addr};
-  const __u32 skipped = 32 + (base.family() == Family::ipv4 ? 96U : 0U);
-  return {number(key.set), fmt::format("{}/{}", base.to_string(), key.prefix - skipped)};
+  const auto range = range_of(key);
+  return {number(key.set), range ? Cell{range->to_string()} : Cell{}};
 }
 
 Columns columns(const Index*, const weir_slot*) {

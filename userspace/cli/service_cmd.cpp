@@ -33,6 +33,12 @@ Cell policy(const ServiceEntry& service, weir_version_flag flag) {
   return policy_text((service.version->flags & flag) != 0);
 }
 
+Cell range_texts(const ServiceEntry& service) {
+  std::vector<std::string> texts;
+  for (const auto& range : service.ranges) texts.push_back(range.to_string());
+  return texts;
+}
+
 Listing list_frontends(const ServiceEntry& service) {
   Listing listing{.columns = {"kind", "address", "port"}, .rows = {}};
   for (const auto& frontend : service.frontends)
@@ -67,6 +73,9 @@ Object describe(const ServiceTables& tables, const ServiceEntry& service) {
   object.add("type", Cell{type_text(service.name.type)});
   object.add("internal_policy", policy(service, WEIR_VERSION_INTERNAL_LOCAL));
   object.add("external_policy", policy(service, WEIR_VERSION_EXTERNAL_LOCAL));
+  object.add("affinity_seconds",
+             service.version ? Cell{std::uint64_t{service.version->affinity}} : Cell{});
+  object.add("source_ranges", range_texts(service));
   object.add("id", Cell{std::uint64_t{service.id}});
   object.add("version", Cell{std::uint64_t{service.version_index}});
   object.add("generation",

@@ -71,6 +71,21 @@ Result<> read_frontends(const kernel::Pins& pins, std::map<std::uint32_t, Servic
   return done;
 }
 
+Result<> read_ranges(const kernel::Pins& pins, std::map<std::uint32_t, ServiceEntry>& by_id) {
+  auto map = Map<weir_range_key, __u32>::open(pins, "weir_source_range");
+  if (!map) return std::unexpected{std::move(map.error())};
+  std::map<std::uint32_t, std::vector<Cidr>> sets;
+  auto done = map->for_each([&](const weir_range_key& key, const __u32&) {
+    if (const auto range = range_of(key)) sets[key.set].push_back(*range);
+  });
+  for (auto& [id, service] : by_id) {
+    if (!service.version || service.version->ranges == 0) continue;
+    service.ranges = sets[service.version->ranges];
+    std::ranges::sort(service.ranges);
+  }
+  return done;
+}
+
 auto order(const ServiceEntry& service) {
   return std::tuple{name_text(service.name), ntohs(service.name.port), service.name.proto,
                     service.name.family, service.id};
@@ -127,6 +142,7 @@ Result<ServiceTables> read_service_tables(const kernel::Pins& pins) {
   }
   if (auto done = read_frontends(pins, by_id); !done)
     return std::unexpected{std::move(done.error())};
+  if (auto done = read_ranges(pins, by_id); !done) return std::unexpected{std::move(done.error())};
 
   ServiceTables tables;
   for (auto& [id, service] : by_id) tables.services.push_back(std::move(service));

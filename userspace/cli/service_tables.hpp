@@ -30,6 +30,7 @@ struct ServiceEntry {
   std::vector<std::uint32_t> cluster;   // backend indexes
   std::vector<std::uint32_t> local;
   std::vector<FrontendEntry> frontends;  // by kind, address, port
+  std::vector<Cidr> ranges;              // sorted; empty: everybody
   weir_stat stat{};
 };
 

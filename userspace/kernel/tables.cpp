@@ -171,10 +171,7 @@ void Tables::adopt_backends(ProgrammedTables& tables,
 
 Result<> Tables::adopt_ranges(ProgrammedTables& tables) const {
   auto walked = source_range_.for_each([&](const weir_range_key& key, const __u32&) {
-    const Address base{key.addr};
-    const __u32 skipped = 32 + (base.family() == Family::ipv4 ? 96U : 0U);
-    if (key.prefix < skipped) return;  // not ours
-    tables.ranges[key.set].push_back({base, static_cast<std::uint8_t>(key.prefix - skipped)});
+    if (const auto range = range_of(key)) tables.ranges[key.set].push_back(*range);
   });
   for (auto& [id, set] : tables.ranges) std::ranges::sort(set);
   return walked;

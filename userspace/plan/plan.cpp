@@ -9,7 +9,6 @@
 #include <string_view>
 #include <utility>
 
-#include "base/ticks.hpp"
 #include "plan/endpoints.hpp"
 
 namespace weir {
@@ -90,7 +89,7 @@ class Planner {
     auto& wanted = entry->second;
     wanted.type = type_of(service.type);
     wanted.port = port.port;
-    wanted.affinity = to_ticks(service.affinity);
+    wanted.affinity = static_cast<std::uint32_t>(service.affinity.count());
     plan_frontends(entry->first, wanted, port, view);
     plan_ranges(service, view, wanted);
     plan_endpoints(service, port, view, wanted);

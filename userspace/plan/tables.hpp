@@ -6,6 +6,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -46,7 +47,7 @@ struct WantedService {
   // Port and protocol included; node ports under the unspecified address.
   std::map<weir_service_key, weir_frontend> frontends;
   std::uint32_t flags = 0;     // weir_version_flag
-  std::uint32_t affinity = 0;  // weir_version.affinity: ticks
+  std::uint32_t affinity = 0;  // weir_version.affinity: seconds
   RangeSet ranges;             // empty: every client may use load-balancer addresses
   // Every backend that keeps its flows, in a list or not. A terminating one may be in a list too:
   // it is chosen as long as no ready one is left.
@@ -59,6 +60,7 @@ struct WantedService {
 
 // The element of weir_source_range that admits `range` in set `id`.
 weir_range_key range_key(std::uint32_t id, const Cidr& range);
+std::optional<Cidr> range_of(const weir_range_key& key);  // nothing: no key of range_key()
 
 // A frontend that two service ports claim; `kept` has it, `lost` goes without.
 struct FrontendConflict {

@@ -41,6 +41,10 @@ def service(name, selector, ports, families=plan.FAMILIES, **spec):
                      "ipFamilies": [f"IPv{family}" for family in families]} | spec}
 
 
+def annotated(object_, **annotations):
+    return object_ | {"metadata": object_["metadata"] | {"annotations": annotations}}
+
+
 def with_vips(service_, addresses):
     """What the cloud's controller would write into the status."""
     ingress = [{"ip": address, "ipMode": "VIP"} for address in addresses]

@@ -72,7 +72,12 @@ void add_web(PinnedMaps& maps) {
                  .service = 3,
                  .generation = 17,
                  .flags = WEIR_VERSION_EXTERNAL_LOCAL | WEIR_VERSION_HAS_ENDPOINT,
+                 .affinity = 600,
+                 .ranges = 2,
                  .zero = {}};
+  for (const auto* range : {"203.0.113.9/32", "198.51.100.0/24"})
+    maps.put("weir_source_range", range_key(2, *Cidr::parse(range)), __u32{1});
+  maps.put("weir_source_range", range_key(3, *Cidr::parse("0.0.0.0/1")), __u32{1});
   maps.array<__u32>("weir_current")[3] = 8;
   maps.array<weir_stat>("weir_stat")[3] = {.connections = 100, .packets = 2000, .bytes = 30'000};
 }
@@ -155,6 +160,10 @@ TEST_CASE("service show: endpoints with the lists that they are in") {
   CHECK(web["id"].GetUint64() == 3);
   CHECK(web["version"].GetUint64() == 8);
   CHECK(web["generation"].GetUint64() == 17);
+  CHECK(web["affinity_seconds"].GetUint64() == 600);
+  REQUIRE(web["source_ranges"].Size() == 2);
+  CHECK(std::string{web["source_ranges"][0].GetString()} == "198.51.100.0/24");
+  CHECK(std::string{web["source_ranges"][1].GetString()} == "203.0.113.9/32");
   CHECK(std::string{web["external_policy"].GetString()} == "Local");
   REQUIRE(web["frontends"].Size() == 3);
   CHECK(std::string{web["frontends"][1]["kind"].GetString()} == "NodePort");

@@ -94,7 +94,7 @@ TEST_CASE("status: the fill of every table") {
 
   const auto status = run_json(command(maps, {"status"}));
   const auto& tables = status["tables"];
-  CHECK(tables.Size() == 17);
+  CHECK(tables.Size() == 19);
   const auto entries = [&](const char* name) {
     return row_of(tables, "table", name)["entries"].GetUint64();
   };
@@ -109,7 +109,11 @@ TEST_CASE("status: the fill of every table") {
   CHECK(entries("weir_expiry") == 23);
   CHECK(row_of(tables, "table", "weir_counter")["entries"].IsNull());
   CHECK(row_of(tables, "table", "weir_flow")["max_entries"].GetUint64() == 2 * test::kEntries);
-  for (const auto& table : tables.GetArray()) CHECK(table["bytes"].GetUint64() > 0);
+  for (const auto& table : tables.GetArray()) {
+    const std::string name{table["table"].GetString()};
+    // Nothing of a trie is allocated before its first entry.
+    CHECK((table["bytes"].GetUint64() > 0 || name == "weir_source_range"));
+  }
 }
 
 TEST_CASE("status: the health of the expiry timer") {
@@ -155,7 +159,7 @@ TEST_CASE("status shows what is attached where, and cleanup takes it off") {
   const auto removed = run_json(command(maps, {"cleanup"}));
   CHECK(removed["attachments_removed"].GetUint64() == 1);
   CHECK(removed["programs_removed"].GetUint64() == 1);
-  CHECK(removed["maps_removed"].GetUint64() == 17);
+  CHECK(removed["maps_removed"].GetUint64() == 19);
   CHECK_FALSE(std::filesystem::exists(maps.pins().path()));
   // The device is free again: its program is gone, and not only the pin.
   __u32 id = 1;
@@ -243,7 +247,7 @@ TEST_CASE("drops: summed over the CPUs, zeros on request") {
 TEST_CASE("map list: layout and size") {
   PinnedMaps maps;
   const auto rows = run_json(command(maps, {"map", "list"}));
-  CHECK(rows.Size() == 17);
+  CHECK(rows.Size() == 19);
   CHECK(std::string{rows[0]["map"].GetString()} == "weir_address");
   const auto& flow = row_of(rows, "map", "weir_flow");
   CHECK(std::string{flow["type"].GetString()} == "hash");

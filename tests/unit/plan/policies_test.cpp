@@ -167,13 +167,11 @@ TEST_CASE("flows of an endpoint that is not ready") {
   }
 }
 
-TEST_CASE("session affinity is counted in the datapath's ticks, rounded up") {
+TEST_CASE("session affinity is a service port's, with the timeout in seconds") {
   Service web = service("web");
   CHECK(plan_one(web, {endpoint("10.1.0.1")}).affinity == 0);
-  web.affinity = std::chrono::seconds{1};
-  CHECK(plan_one(web, {endpoint("10.1.0.1")}).affinity == 1);
-  web.affinity = std::chrono::seconds{10'800};
-  CHECK(plan_one(web, {endpoint("10.1.0.1")}).affinity == 10'059);  // 10'800 / 1.0737
+  web.affinity = std::chrono::hours{3};
+  CHECK(plan_one(web, {endpoint("10.1.0.1")}).affinity == 10'800);
 }
 
 TEST_CASE("what becomes of connections is said of every backend, terminating ones included") {
