@@ -12,6 +12,7 @@
 enum edge {
 	EDGE_UPLINK,
 	EDGE_POD,
+	EDGE_HOST, /* a process of the node itself */
 };
 
 struct choice {
@@ -54,7 +55,8 @@ static __always_inline enum weir_counter choose_service(const struct packet *p, 
 	return CHOSEN;
 }
 
-/* externalTrafficPolicy binds clients outside the node only; pods are short-circuited. */
+/* externalTrafficPolicy binds clients outside the node only; pods and the node are short-circuited.
+ */
 static __always_inline bool choose_local(const struct weir_version *version, __u8 frontend,
 					 enum edge edge)
 {

@@ -39,6 +39,12 @@ enum weir_address_bit {
 	WEIR_ADDRESS_BACKEND = 1 << 3,	 /* some backend entry, in whatever state, has it */
 	WEIR_ADDRESS_LOCAL = 1 << 4,	 /* with BACKEND: that backend is on this node */
 	WEIR_ADDRESS_PAST = 1 << 5,	 /* was a service's; flows to it may still be there */
+	/*
+	 * 127.0.0.1 (it stands for all of 127.0.0.0/8) and ::1, if node ports are
+	 * served there. For the host edge alone: no packet from outside may be
+	 * taken for one to the node's own loopback.
+	 */
+	WEIR_ADDRESS_LOCALHOST = 1 << 6,
 };
 
 struct weir_address {
@@ -264,6 +270,7 @@ struct weir_config {
 	__u32 life_half; /* a half-open record older than this holds no port */
 	__u32 zero;
 	__u64 programs; /* hash of the BPF objects, so that a restart knows whether to keep them */
+	__u64 netns;	/* cookie of the namespace whose processes the host edge serves; 0: none */
 };
 
 /* ---- weir_state: one element, written by the kernel half ---------------------------------- */
@@ -286,6 +293,51 @@ struct weir_stat {
 	__u64 connections;
 	__u64 packets;
 	__u64 bytes;
+};
+
+/* ---- weir_peer, weir_sticky: struct weir_socket_key -> what a socket of the node did ------- */
+
+/* One end that a socket talks to. All zero: none. */
+struct weir_end {
+	struct weir_addr addr;
+	__be16 port;
+	__u8 proto; /* IPPROTO_* */
+	__u8 zero;
+};
+
+struct weir_socket_key {
+	__u64 cookie;	     /* of the socket; the kernel gives none out twice */
+	struct weir_end end; /* weir_peer: the backend; weir_sticky: the service */
+	__u32 zero;
+};
+
+/*
+ * What a process calls the backend that its socket was sent to. The entries of
+ * a socket are a chain, so that all can be deleted when it is closed. check, a
+ * hash of the key and of all before it, tells a record that was recycled under
+ * its reader.
+ */
+struct weir_peer {
+	struct weir_end service;
+	struct weir_end next; /* of the same socket */
+	__u32 backend;	      /* index; 0: the process named this address itself */
+	__u32 generation;     /* of the backend entry */
+	__u32 check;
+};
+
+/* The backend that a socket without a connection keeps to. */
+struct weir_sticky {
+	struct weir_end next; /* of the same socket */
+	__u32 backend;	      /* index */
+	__u32 generation;     /* of the backend entry */
+	__u32 service;	      /* id */
+	__u32 check;
+};
+
+/* weir_socket, socket storage: where the chains of a socket begin. */
+struct weir_socket {
+	struct weir_end peer;
+	struct weir_end sticky;
 };
 
 /* ---- weir_name: service id -> struct weir_name; user space only --------------------------- */
@@ -353,7 +405,15 @@ enum weir_service_type {
 	X(flow_repicked, "another backend for a flow whose backend went away or did not answer") \
 	X(flow_repaired, "lost half of a half-open flow restored")                               \
 	X(flow_moved, "source port changed: its tuple was taken")                                \
-	X(flow_recycled, "record turned into another flow's under the reader: taken as a miss")
+	X(flow_recycled, "record turned into another flow's under the reader: taken as a miss")  \
+	X(forward_host, "node process: sent to a backend")                                       \
+	X(reply_host, "node process: source of a datagram translated back")                      \
+	X(pass_host_stranger, "node process: no address of weir's")                              \
+	X(pass_host_no_service, "node process: address of this node, port of no service")        \
+	X(answer_host_refused, "node process: no endpoint, or no such port: refused")            \
+	X(drop_host_no_local, "node process: policy Local, and endpoints only elsewhere")        \
+	X(drop_host_table, "node process: a table contradicts another")                          \
+	X(host_unnoted, "node process: no room to note the socket: it sees the backend")
 
 enum weir_counter {
 #define WEIR_COUNTER_ENUM(name, text) WEIR_##name,
@@ -365,6 +425,7 @@ enum weir_counter {
 /* ---- sizes that are not options ------------------------------------------------------------ */
 
 #define WEIR_MAX_DEVICES 65536
+#define WEIR_MAX_SOCKETS 65536 /* entries of weir_peer, and of weir_sticky */
 
 #ifdef __cplusplus
 #define WEIR_ASSERT(cond, why) static_assert(cond, why)
@@ -387,9 +448,14 @@ WEIR_SIZE(weir_way, 24);
 WEIR_SIZE(weir_flow, 136);
 WEIR_SIZE(weir_expiry, 44);
 WEIR_SIZE(weir_device, 40);
-WEIR_SIZE(weir_config, 56);
+WEIR_SIZE(weir_config, 64);
 WEIR_SIZE(weir_state, 72);
 WEIR_SIZE(weir_stat, 24);
+WEIR_SIZE(weir_end, 20);
+WEIR_SIZE(weir_socket_key, 32);
+WEIR_SIZE(weir_peer, 52);
+WEIR_SIZE(weir_sticky, 36);
+WEIR_SIZE(weir_socket, 40);
 WEIR_SIZE(weir_name, 208);
 
 #undef WEIR_SIZE
