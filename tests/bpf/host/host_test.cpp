@@ -288,6 +288,17 @@ TEST_CASE("nothing is kept of a socket that is closed") {
     bystander.close();
     CHECK(node.peers() + node.stickies() == 0);
   }
+  SECTION("all of it, though a record in the middle was written again") {
+    node.serve(IPPROTO_UDP, {{{net.vip, kPort}, WEIR_FRONTEND_LOAD_BALANCER}}, {net.pods + "50"});
+    node.recycle(50);
+    static_cast<void>(client.send_to({net.cluster_ip, 1049}));
+    static_cast<void>(client.send_to({net.vip, kPort}));
+    CHECK(node.peers() == kServices + 1);
+    CHECK(node.stickies() == kServices + 2);
+    client.close();
+    CHECK(node.peers() == 1);
+    CHECK(node.stickies() == 1);
+  }
   SECTION("up to a link that the table evicted") {
     const End backend{net.pods + "50", kTarget};
     node.erase_peer(socket_key(client.cookie(), IPPROTO_UDP, backend));
