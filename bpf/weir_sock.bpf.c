@@ -22,7 +22,7 @@ static __always_inline bool of_this_namespace(struct bpf_sock_addr *ctx)
 	return cfg && cfg->netns && bpf_get_netns_cookie(ctx) == cfg->netns;
 }
 
-/* TCP or UDP, and not what only sounds alike (MPTCP, UDP-Lite, ping sockets). */
+/* Ping sockets, UDP-Lite and the like name addresses here too. */
 static __always_inline bool balanced(const struct bpf_sock_addr *ctx)
 {
 	return ctx->protocol == NEXT_TCP || ctx->protocol == NEXT_UDP;
