@@ -150,7 +150,8 @@ void Datapath::node_tables() {
                   .life_udp = 100,
                   .life_half = 60,
                   .zero = 0,
-                  .programs = 0});
+                  .programs = 0,
+                  .netns = 0});
   for (const auto* world : {&kV4, &kV6}) {
     add_address(world->node, WEIR_ADDRESS_NODE | WEIR_ADDRESS_NODE_PORT);
     add_address(world->node1, WEIR_ADDRESS_NODE | WEIR_ADDRESS_NODE_PORT);
