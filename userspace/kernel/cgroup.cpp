@@ -14,6 +14,7 @@
 #include <ranges>
 #include <utility>
 
+#include "base/log.hpp"
 #include "base/unique_fd.hpp"
 
 namespace weir::kernel {
@@ -175,8 +176,8 @@ Result<Outcome> attach_cgroup(const std::string& cgroup, const ProgramOf& progra
   for (const auto& hook : socket_hooks()) {
     auto done = attach_one(fd.get(), *id, hook, program(hook.program), path_of(links, hook));
     if (!done) {
-      // Half of it would be worse than nothing. What went wrong first is what is told.
-      static_cast<void>(detach_cgroup(links));
+      // Half of it would be worse than nothing.
+      if (auto off = detach_cgroup(links); !off) log::warning("{}", off.error().message());
       return fail(std::move(done.error()), "cgroup {}", cgroup);
     }
     most = std::max(most, *done);
