@@ -48,7 +48,10 @@ static __always_inline bool host_loopback(const struct weir_addr *addr, struct w
 	return !(addr->word[0] | addr->word[1] | addr->word[2]) && last <= 1;
 }
 
-/* enum weir_address_bit. On localhost, node ports are as on any address that serves them. */
+/*
+ * enum weir_address_bit. On localhost, node ports are as on any address that serves them. No other
+ * edge looks at that bit: a packet from outside is never one to the node's own loopback.
+ */
 static __always_inline __u32 host_bits(struct weir_addr *addr)
 {
 	__u32 bits = address_bits(addr);

@@ -39,12 +39,7 @@ enum weir_address_bit {
 	WEIR_ADDRESS_BACKEND = 1 << 3,	 /* some backend entry, in whatever state, has it */
 	WEIR_ADDRESS_LOCAL = 1 << 4,	 /* with BACKEND: that backend is on this node */
 	WEIR_ADDRESS_PAST = 1 << 5,	 /* was a service's; flows to it may still be there */
-	/*
-	 * 127.0.0.1 (it stands for all of 127.0.0.0/8) and ::1, if node ports are
-	 * served there. For the host edge alone: no packet from outside may be
-	 * taken for one to the node's own loopback.
-	 */
-	WEIR_ADDRESS_LOCALHOST = 1 << 6,
+	WEIR_ADDRESS_LOCALHOST = 1 << 6, /* 127.0.0.1 (for its whole block), ::1: host edge alone */
 };
 
 struct weir_address {
@@ -295,70 +290,9 @@ struct weir_stat {
 	__u64 bytes;
 };
 
-/* ---- weir_peer, weir_sticky: struct weir_socket_key -> what a socket of the node did ------- */
-
-/* One end that a socket talks to. All zero: none. */
-struct weir_end {
-	struct weir_addr addr;
-	__be16 port;
-	__u8 proto; /* IPPROTO_* */
-	__u8 zero;
-};
-
-struct weir_socket_key {
-	__u64 cookie;	     /* of the socket; the kernel gives none out twice */
-	struct weir_end end; /* weir_peer: the backend; weir_sticky: the service */
-	__u32 zero;
-};
-
-/*
- * What a process calls the backend that its socket was sent to. The entries of
- * a socket are a chain, so that all can be deleted when it is closed. check, a
- * hash of the key and of all before it, tells a record that was recycled under
- * its reader.
- */
-struct weir_peer {
-	struct weir_end service;
-	struct weir_end next; /* of the same socket */
-	__u32 backend;	      /* index; 0: the process named this address itself */
-	__u32 generation;     /* of the backend entry */
-	__u32 check;
-};
-
-/* The backend that a socket without a connection keeps to. */
-struct weir_sticky {
-	struct weir_end next; /* of the same socket */
-	__u32 backend;	      /* index */
-	__u32 generation;     /* of the backend entry */
-	__u32 service;	      /* id */
-	__u32 check;
-};
-
-/* weir_socket, socket storage: where the chains of a socket begin. */
-struct weir_socket {
-	struct weir_end peer;
-	struct weir_end sticky;
-};
-
-/* ---- weir_name: service id -> struct weir_name; user space only --------------------------- */
-
-#define WEIR_NAME_MAX 200
-
-/* The identity of a service port; programs of the kernel half never look at it. */
-struct weir_name {
-	char text[WEIR_NAME_MAX]; /* "namespace/name:port name", zero-filled; no ':' if nameless */
-	__be16 port;		  /* spec.ports[].port */
-	__u8 proto;
-	__u8 family; /* 4 or 6 */
-	__u8 type;   /* enum weir_service_type */
-	__u8 zero[3];
-};
-
-enum weir_service_type {
-	WEIR_TYPE_CLUSTER_IP = 1,
-	WEIR_TYPE_NODE_PORT,
-	WEIR_TYPE_LOAD_BALANCER,
-};
+/* Of sockets of the node; of names, for user space only. */
+#include "weir/abi_socket.h"
+#include "weir/abi_name.h"
 
 /* ---- weir_counter: enum weir_counter -> __u64, per CPU ------------------------------------ */
 
@@ -425,7 +359,6 @@ enum weir_counter {
 /* ---- sizes that are not options ------------------------------------------------------------ */
 
 #define WEIR_MAX_DEVICES 65536
-#define WEIR_MAX_SOCKETS 65536 /* entries of weir_peer, and of weir_sticky */
 
 #ifdef __cplusplus
 #define WEIR_ASSERT(cond, why) static_assert(cond, why)
