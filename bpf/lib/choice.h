@@ -7,6 +7,7 @@
 enum edge {
 	EDGE_UPLINK,
 	EDGE_POD,
+	EDGE_HOST, /* a process of the node itself */
 };
 
 struct choice {

@@ -40,7 +40,8 @@ static __always_inline enum weir_counter choose_service(const struct packet *p, 
 	return CHOSEN;
 }
 
-/* externalTrafficPolicy binds clients outside the node only; pods are short-circuited. */
+/* externalTrafficPolicy binds clients outside the node only; pods and the node are short-circuited.
+ */
 static __always_inline bool choose_local(const struct weir_version *version, __u8 frontend,
 					 enum edge edge)
 {
@@ -49,9 +50,32 @@ static __always_inline bool choose_local(const struct weir_version *version, __u
 	return edge == EDGE_UPLINK && version->flags & WEIR_VERSION_EXTERNAL_LOCAL;
 }
 
-/* loadBalancerSourceRanges: they bind load-balancer addresses alone, and whoever asks for one. */
+/*
+ * To an address for cluster IPs, as far as they are known; asked of addresses
+ * that no service has.
+ */
+static __always_inline bool choose_unallocated(const struct packet *p,
+					       const struct weir_config *cfg)
+{
+	const struct weir_addr *base, *mask, *addr = &p->key.daddr;
+	__u32 other = 0, family = !p->v4;
+
+	barrier_var(family); /* or the verifier takes the bool for any byte */
+	base = &cfg->service_blocks[family & 1].base;
+	mask = &cfg->service_blocks[family & 1].mask;
+	if (!(base->word[0] | base->word[2]))
+		return false;
+	for (int i = 0; i < 4; i++)
+		other |= (addr->word[i] ^ base->word[i]) & mask->word[i];
+	return !other;
+}
+
+/*
+ * loadBalancerSourceRanges: they bind load-balancer addresses alone, and whoever asks for one. Of
+ * a process of the node it is not known yet which address it will come from.
+ */
 static __always_inline bool choose_admits(const struct weir_version *version, __u8 frontend,
-					  const struct weir_addr *client)
+					  const struct weir_addr *client, enum edge edge)
 {
 	struct weir_range_key key = {
 		.prefix = 32 + 128,
@@ -59,8 +83,11 @@ static __always_inline bool choose_admits(const struct weir_version *version, __
 		.addr = *client,
 	};
 
-	return frontend != WEIR_FRONTEND_LOAD_BALANCER || !key.set ||
-	       bpf_map_lookup_elem(&weir_source_range, &key);
+	if (frontend != WEIR_FRONTEND_LOAD_BALANCER || !key.set)
+		return true;
+	if (edge == EDGE_HOST)
+		return version->flags & WEIR_VERSION_RANGES_NODE;
+	return bpf_map_lookup_elem(&weir_source_range, &key);
 }
 
 /*
@@ -83,7 +110,7 @@ static __always_inline enum weir_counter choose_list(const struct weir_service *
 	version = bpf_map_lookup_elem(&weir_version, &index);
 	if (!version)
 		return WEIR_drop_table;
-	if (!choose_admits(version, service->frontend, client))
+	if (!choose_admits(version, service->frontend, client, edge))
 		return WEIR_drop_source_range;
 	to->service = id;
 	to->affinity = version->affinity;

@@ -137,22 +137,6 @@ static __always_inline bool steer_any_direct(void)
 	return st && (READ_ONCE(st->direct_flows) || READ_ONCE(st->direct_until) >= now_ticks());
 }
 
-/* To an address for cluster IPs; asked of those that no service has. */
-static __always_inline bool steer_unallocated(const struct packet *p, const struct weir_config *cfg)
-{
-	const struct weir_addr *base, *mask, *addr = &p->key.daddr;
-	__u32 other = 0, family = !p->v4;
-
-	barrier_var(family); /* or the verifier takes the bool for any byte */
-	base = &cfg->service_blocks[family & 1].base;
-	mask = &cfg->service_blocks[family & 1].mask;
-	if (!(base->word[0] | base->word[2]))
-		return false;
-	for (int i = 0; i < 4; i++)
-		other |= (addr->word[i] ^ base->word[i]) & mask->word[i];
-	return !other;
-}
-
 /*
  * From a client, or from a backend to one of this node's own addresses.
  * *record: to account on; NULL for a flow just opened.
@@ -175,7 +159,7 @@ static __always_inline enum verdict steer_ingress(const struct ctx *ctx, struct 
 	if (!cfg)
 		return steer_verdict(st, WEIR_drop_table);
 	if (!st->bits)
-		return steer_verdict(st, steer_unallocated(p, cfg) ? WEIR_drop_no_cluster_ip
+		return steer_verdict(st, choose_unallocated(p, cfg) ? WEIR_drop_no_cluster_ip
 								   : WEIR_pass_stranger);
 
 	st->hash = hash_flow(&p->key, cfg->seed);

@@ -39,6 +39,7 @@ enum weir_address_bit {
 	WEIR_ADDRESS_BACKEND = 1 << 3,	 /* some backend entry, in whatever state, has it */
 	WEIR_ADDRESS_LOCAL = 1 << 4,	 /* with BACKEND: that backend is on this node */
 	WEIR_ADDRESS_PAST = 1 << 5,	 /* was a service's; flows to it may still be there */
+	WEIR_ADDRESS_LOCALHOST = 1 << 6, /* 127.0.0.1 (for its whole block), ::1: host edge alone */
 };
 
 struct weir_address {
@@ -106,7 +107,7 @@ struct weir_version {
 /* One entry for all frontends of a service port (sessionAffinity: ClientIP). */
 struct weir_affinity_key {
 	struct weir_addr
-		client; /* as it came, before source NAT; all zero: a process of the node */
+		client; /* as it came, before source NAT; unspecified: a process of the node */
 	__u32 service;	/* id */
 };
 
@@ -302,6 +303,7 @@ struct weir_config {
 	__u32 life_half; /* a half-open record older than this holds no port */
 	__u32 zero;
 	__u64 programs; /* hash of the BPF objects, so that a restart knows whether to keep them */
+	__u64 netns;	/* cookie of the namespace whose processes the host edge serves; 0: none */
 	/* Where cluster IPs are given out, by family, IPv4 first; a base of all zeros: nowhere. */
 	struct weir_block service_blocks[2];
 };
@@ -328,25 +330,9 @@ struct weir_stat {
 	__u64 bytes;
 };
 
-/* ---- weir_name: service id -> struct weir_name; user space only --------------------------- */
-
-#define WEIR_NAME_MAX 200
-
-/* The identity of a service port; programs of the kernel half never look at it. */
-struct weir_name {
-	char text[WEIR_NAME_MAX]; /* "namespace/name:port name", zero-filled; no ':' if nameless */
-	__be16 port;		  /* spec.ports[].port */
-	__u8 proto;
-	__u8 family; /* 4 or 6 */
-	__u8 type;   /* enum weir_service_type */
-	__u8 zero[3];
-};
-
-enum weir_service_type {
-	WEIR_TYPE_CLUSTER_IP = 1,
-	WEIR_TYPE_NODE_PORT,
-	WEIR_TYPE_LOAD_BALANCER,
-};
+/* Of sockets of the node; of names, for user space only. */
+#include "weir/abi_socket.h"
+#include "weir/abi_name.h"
 
 /* ---- weir_counter: enum weir_counter -> __u64, per CPU ------------------------------------ */
 
@@ -396,7 +382,17 @@ enum weir_service_type {
 	X(flow_repicked, "another backend for a flow whose backend went away or did not answer") \
 	X(flow_repaired, "lost half of a half-open flow restored")                               \
 	X(flow_moved, "source port changed: its tuple was taken")                                \
-	X(flow_recycled, "record turned into another flow's under the reader: taken as a miss")
+	X(flow_recycled, "record turned into another flow's under the reader: taken as a miss")  \
+	X(forward_host, "node process: sent to a backend")                                       \
+	X(reply_host, "node process: source of a datagram translated back")                      \
+	X(pass_host_stranger, "node process: no address of weir's")                              \
+	X(pass_host_no_service, "node process: address of this node, port of no service")        \
+	X(answer_host_refused, "node process: no endpoint, or no such port: refused")            \
+	X(drop_host_no_local, "node process: policy Local, and endpoints only elsewhere")        \
+	X(drop_host_range, "node process: source ranges admit no address of the node")           \
+	X(drop_host_no_cluster_ip, "node process: address for cluster IPs that no service has")  \
+	X(drop_host_table, "node process: a table contradicts another")                          \
+	X(host_unnoted, "node process: no room to note the socket: it sees the backend")
 
 enum weir_counter {
 #define WEIR_COUNTER_ENUM(name, text) WEIR_##name,
@@ -434,9 +430,14 @@ WEIR_SIZE(weir_flow, 136);
 WEIR_SIZE(weir_expiry, 44);
 WEIR_SIZE(weir_device, 40);
 WEIR_SIZE(weir_block, 32);
-WEIR_SIZE(weir_config, 120);
+WEIR_SIZE(weir_config, 128);
 WEIR_SIZE(weir_state, 72);
 WEIR_SIZE(weir_stat, 24);
+WEIR_SIZE(weir_end, 20);
+WEIR_SIZE(weir_socket_key, 32);
+WEIR_SIZE(weir_peer, 52);
+WEIR_SIZE(weir_sticky, 36);
+WEIR_SIZE(weir_socket, 40);
 WEIR_SIZE(weir_name, 208);
 
 #undef WEIR_SIZE

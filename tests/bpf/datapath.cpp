@@ -151,6 +151,7 @@ void Datapath::node_tables() {
                   .life_half = 60,
                   .zero = 0,
                   .programs = 0,
+                  .netns = 0,
                   .service_blocks = {}});
   for (const auto* world : {&kV4, &kV6}) {
     add_address(world->node, WEIR_ADDRESS_NODE | WEIR_ADDRESS_NODE_PORT);

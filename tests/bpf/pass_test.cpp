@@ -83,6 +83,26 @@ TEST_CASE("ports of this node that are no service's pass") {
   });
 }
 
+// CVE-2020-8558: what a node serves on its own loopback is for nobody else.
+TEST_CASE(
+    "localhost is no address that packets come in by, also where node ports are served there") {
+  in_both_worlds([](Datapath& dp, const World& world) {
+    const std::string localhost = world.family == 4 ? "127.0.0.1" : "::1";
+    dp.set_address(localhost, WEIR_ADDRESS_LOCALHOST);
+    for (const int proto : {IPPROTO_TCP, IPPROTO_UDP}) {
+      const auto number = static_cast<std::uint8_t>(proto);
+      dp.serve({.proto = number,
+                .frontends = {{{world.node, 30080}, WEIR_FRONTEND_NODE_PORT}},
+                .backends = {{{world.remote, 8080}, false}},
+                .policies = 0});
+      check_passed(
+          {{"node port", from_uplink(number, {world.client, 40000}, {localhost, 30080}).frame(),
+            "pass_stranger"}},
+          dp);
+    }
+  });
+}
+
 TEST_CASE("what is neither TCP nor UDP passes") {
   in_both_worlds([](Datapath& dp, const World& world) {
     serve(dp, world);

@@ -10,7 +10,8 @@ from cluster import base, client, plan, services, shell
 
 WEB = services.Offer("web", 41)
 TABLES = ("weir_address", "weir_service", "weir_current", "weir_version", "weir_slot", "weir_backend")
-WRITES = re.compile(r"bpf\(BPF_MAP_(UPDATE|DELETE)_(ELEM|BATCH)")
+# A program is attached by a call that succeeds; the attempt to find out about tcx does not.
+WRITES = re.compile(r"bpf\(BPF_MAP_(UPDATE|DELETE)_(ELEM|BATCH)|bpf\(BPF_LINK_(CREATE|UPDATE).*= \d")
 
 
 def setUpModule():

@@ -13,15 +13,18 @@
 #include <set>
 
 #include "agent/edges.hpp"
+#include "agent/host_edge.hpp"
 #include "base/event_loop.hpp"
 #include "base/log.hpp"
 #include "base/release.hpp"
+#include "kernel/cgroup.hpp"
 #include "kernel/grace.hpp"
 #include "kernel/objects.hpp"
 #include "kernel/pins.hpp"
 #include "kernel/tables.hpp"
 #include "node/monitor.hpp"
 #include "node/sysctl.hpp"
+#include "plan/gone.hpp"
 #include "plan/plan.hpp"
 #include "plan/reconcile.hpp"
 #include "source/manifests/manifests.hpp"
@@ -31,9 +34,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-enum Timer : EventLoop::TimerId { kReclaim, kRedirects };
+enum Timer : EventLoop::TimerId { kReclaim, kRedirects, kSockets };
 
-kernel::DatapathSettings datapath_settings(const Options& options) {
+Result<kernel::DatapathSettings> datapath_settings(const Options& options) {
   kernel::DatapathSettings settings{.source_ports = {},
                                     .life_tcp = options.lifetimes.tcp,
                                     .life_tcp_half_closed = options.lifetimes.tcp_half_closed,
@@ -42,6 +45,11 @@ kernel::DatapathSettings datapath_settings(const Options& options) {
                                     .life_half = options.lifetimes.half_open,
                                     .service_blocks = {}};
   if (options.service_cidrs_given) settings.service_blocks = options.service_cidrs;
+  if (options.socket_lb == SocketLb::host) {
+    const auto cookie = kernel::netns_cookie();
+    if (!cookie) return std::unexpected{cookie.error()};
+    settings.netns = *cookie;
+  }
   for (const auto& range : options.source_ports)
     settings.source_ports.push_back(
         {.first = range.first, .count = static_cast<__u16>(range.last - range.first + 1)});
@@ -115,6 +123,7 @@ class Agent {
   void reclaim_later();
   void arm_reclaim();
   void redirects_later();
+  void sockets_later();
   void report_refused(const std::vector<FrontendConflict>& conflicts,
                       const std::vector<Refused>& refused);
 
@@ -127,6 +136,7 @@ class Agent {
   std::optional<kernel::Objects> objects_;
   std::optional<kernel::Tables> tables_;
   std::optional<Edges> edges_;
+  std::optional<HostEdge> host_edge_;
   ProgrammedTables programmed_;
   bool has_past_ = false;          // some address of programmed_ has WEIR_ADDRESS_PAST
   std::set<std::string> refused_;  // lines that are in the log already
@@ -164,7 +174,9 @@ Result<> Agent::open_kernel() {
   if (auto ok = reserve_source_ports(options_); !ok) return ok;
   warn_of_forwarding();
 
-  auto objects = kernel::Objects::load(pins_, options_.limits, datapath_settings(options_));
+  const auto settings = datapath_settings(options_);
+  if (!settings) return std::unexpected{settings.error()};
+  auto objects = kernel::Objects::load(pins_, options_.limits, *settings);
   if (!objects) return std::unexpected{std::move(objects.error())};
   objects_.emplace(std::move(*objects));
   auto tables = kernel::Tables::open(pins_);
@@ -178,6 +190,9 @@ Result<> Agent::open_kernel() {
   auto edges = Edges::open(pins_, *objects_, options_);
   if (!edges) return std::unexpected{std::move(edges.error())};
   edges_.emplace(std::move(*edges));
+  auto host_edge = HostEdge::open(pins_, *objects_);
+  if (!host_edge) return std::unexpected{std::move(host_edge.error())};
+  host_edge_.emplace(std::move(*host_edge));
   return {};
 }
 
@@ -200,10 +215,14 @@ void Agent::report_refused(const std::vector<FrontendConflict>& conflicts,
 Result<> Agent::publish() {
   NodeView view{.name = options_.node_name,
                 .addresses = node::node_addresses(monitor_->network()),
-                .node_port_addresses = {}};
+                .node_port_addresses = {},
+                .localhost = {}};
   auto accepted = node::node_port_addresses(monitor_->network(), options_.node_port_addresses);
   if (!accepted) return std::unexpected{std::move(accepted.error())};
   view.node_port_addresses = std::move(*accepted);
+  auto localhost = node::localhost_addresses(options_.node_port_addresses);
+  if (!localhost) return std::unexpected{std::move(localhost.error())};
+  view.localhost = std::move(*localhost);
 
   const auto wanted = plan(source_->state(), view);
   auto next = reconcile(programmed_, wanted, options_.limits,
@@ -219,6 +238,8 @@ Result<> Agent::publish() {
     log::debug("published: {} writes, {} services", next.operations.size(),
                next.tables.services.size());
   programmed_ = std::move(next.tables);
+  if (host_edge_->end_sockets(gone_backends(next.operations, programmed_, Protocol::udp)))
+    sockets_later();
   reclaim_later();
   return {};
 }
@@ -262,6 +283,12 @@ void Agent::redirects_later() {
   if (!armed) log::error("{}", armed.error().message());
 }
 
+// A socket that was being connected while its backend went is found when it is.
+void Agent::sockets_later() {
+  auto armed = loop_->after(kSockets, 1s, [this] { host_edge_->end_late_sockets(); });
+  if (!armed) log::error("{}", armed.error().message());
+}
+
 void Agent::on_manifests() {
   auto changed = source_->refresh();
   if (!changed) return log::error("read manifests: {}", changed.error().message());
@@ -286,6 +313,7 @@ Result<> Agent::serve() {
   // Tables first: a program that is attached finds all it needs.
   if (auto ok = publish(); !ok) return ok;
   if (auto ok = edges_->start(monitor_->network()); !ok) return ok;
+  host_edge_->start(options_.socket_lb == SocketLb::host);
   log::info("{} services, node {}, programs {}", programmed_.services.size(), options_.node_name,
             objects_->adopted() ? "adopted" : "loaded");
   if (auto ok = loop_->watch(source_->fd(), [this] { on_manifests(); }); !ok) return ok;

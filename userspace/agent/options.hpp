@@ -21,6 +21,11 @@ enum class XdpMode : std::uint8_t {
   off,
 };
 
+enum class SocketLb : std::uint8_t {
+  host,  // processes of this network namespace use Services too
+  off,
+};
+
 // Both ends included, host order, first <= last.
 struct PortRange {
   std::uint16_t first = 0;
@@ -46,9 +51,10 @@ struct Options {
   std::vector<std::string> uplinks;
   std::vector<std::string> pod_interfaces{"veth*", "cali*", "lxc*", "cni*",
                                           "eni*",  "azv*",  "gke*", "nk*"};
-  // CIDRs, "primary" or "all", as node::node_port_addresses() takes them. None: all.
+  // CIDRs, "primary", "localhost" or "all", as node::node_port_addresses() takes them. None: all.
   std::vector<std::string> node_port_addresses;
   XdpMode xdp = XdpMode::automatic;
+  SocketLb socket_lb = SocketLb::host;
 
   // At most one CIDR of each family.
   std::vector<Cidr> service_cidrs;

@@ -27,6 +27,8 @@ WEIR_BYTEWISE(weir_range_key)
 WEIR_BYTEWISE(weir_flow_key)
 WEIR_BYTEWISE(weir_device)
 WEIR_BYTEWISE(weir_name)
+WEIR_BYTEWISE(weir_end)
+WEIR_BYTEWISE(weir_socket_key)
 
 namespace weir {
 
@@ -41,7 +43,9 @@ static_assert(MapData<weir_addr> && MapData<weir_address> && MapData<weir_servic
               MapData<weir_affinity> && MapData<weir_range_key> && MapData<weir_slot> &&
               MapData<weir_backend> && MapData<weir_flow_key> && MapData<weir_flow> &&
               MapData<weir_expiry> && MapData<weir_device> && MapData<weir_config> &&
-              MapData<weir_state> && MapData<weir_stat> && MapData<weir_name>);
+              MapData<weir_state> && MapData<weir_stat> && MapData<weir_name> &&
+              MapData<weir_end> && MapData<weir_socket_key> && MapData<weir_peer> &&
+              MapData<weir_sticky> && MapData<weir_socket>);
 
 struct CounterText {
   std::string_view name;  // as in `weir drops` and metrics: "drop_no_route"

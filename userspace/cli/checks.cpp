@@ -17,6 +17,7 @@
 
 #include "base/release.hpp"
 #include "kernel/attach.hpp"
+#include "kernel/cgroup.hpp"
 
 namespace weir::cli {
 namespace {
@@ -87,6 +88,16 @@ Check check_tcx() {
   return warning("tcx", "not in this kernel (6.6): clsact filters are used instead");
 }
 
+Check check_cgroup() {
+  const auto mount = kernel::cgroup2_mount();
+  if (!mount && mount.error().code() != std::errc::no_such_file_or_directory)
+    return warning("cgroup", mount.error().message());
+  if (!mount) return judge_cgroup(std::nullopt, 0);
+  const auto id = kernel::cgroup_id(*mount);
+  if (!id) return warning("cgroup", id.error().message());
+  return judge_cgroup(*mount, *id);
+}
+
 Check check_forwarding() {
   const auto forwarding = node::forwarding();
   if (!forwarding) return warning("forwarding", forwarding.error().message());
@@ -145,6 +156,18 @@ Check judge_capabilities(std::uint64_t effective) {
                 fmt::format("missing {}; run as root or with these", fmt::join(missing, ", ")));
 }
 
+Check judge_cgroup(const std::optional<std::string>& mount, std::uint64_t id) {
+  if (!mount)
+    return warning("cgroup",
+                   "cgroup v2 is not mounted: no host edge, processes of this node do not reach "
+                   "Services; mount -t cgroup2 none /sys/fs/cgroup");
+  if (id != kernel::kRootCgroup)
+    return warning("cgroup", fmt::format("{} is not the root of cgroup v2: only processes in it "
+                                         "reach Services",
+                                         *mount));
+  return ok("cgroup", fmt::format("v2 at {}", *mount));
+}
+
 Check judge_forwarding(const node::Forwarding& forwarding) {
   if (forwarding.ipv4 && forwarding.ipv6) return ok("forwarding", "IPv4 and IPv6");
   std::vector<std::string_view> off;
@@ -197,7 +220,9 @@ std::vector<Check> run_checks(const kernel::Pins& pins, const Ports& ports) {
       check_pin_path(pins),
       check_program_type("tc", BPF_PROG_TYPE_SCHED_CLS),
       check_program_type("xdp", BPF_PROG_TYPE_XDP),
+      check_program_type("host_edge", BPF_PROG_TYPE_CGROUP_SOCK_ADDR),
       check_tcx(),
+      check_cgroup(),
       check_forwarding(),
       check_ports(ports),
       judge_kube_proxy(netfilter),

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,8 @@ std::vector<Check> run_checks(const kernel::Pins& pins, const Ports& ports);
 
 Check judge_kernel(std::string_view release);       // "6.1.0-18-amd64"
 Check judge_capabilities(std::uint64_t effective);  // bit CAP_x as in CapEff of /proc/self/status
+// The mount of cgroup v2, if any, and the cgroup's id there.
+Check judge_cgroup(const std::optional<std::string>& mount, std::uint64_t id);
 Check judge_forwarding(const node::Forwarding& forwarding);
 Check judge_ports(const Ports& ports, node::PortRange local,
                   const std::vector<node::PortRange>& reserved);

@@ -13,6 +13,7 @@
 
 #include "cli/command.hpp"
 #include "kernel/attach.hpp"
+#include "kernel/cgroup.hpp"
 #include "kernel/map.hpp"
 #include "node/sysctl.hpp"
 
@@ -108,6 +109,8 @@ Result<> release_ports(const kernel::Pins& pins, Removed& removed) {
 
 // Programs come off first: none must run on while the tables that others share with it go.
 Result<> remove_version(const fs::path& root, Removed& removed) {
+  if (auto done = add_to(removed.attachments, kernel::detach_cgroup(root / "links")); !done)
+    return done;
   if (auto done = add_to(removed.attachments, kernel::detach_all(root / "links")); !done)
     return done;
   std::size_t links = 0;  // detached already

@@ -108,6 +108,11 @@ Result<Listing> dump_devices(const kernel::Pins& pins, const std::string& name) 
   return listing;
 }
 
+// Storage of sockets has no keys to walk; weir_peer and weir_sticky say all that is in it.
+Result<Listing> dump_nothing(const kernel::Pins&, const std::string& name) {
+  return fail("{}: the kernel shows it socket by socket only; see weir_peer and weir_sticky", name);
+}
+
 std::string hex(Bytes bytes) {
   return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
@@ -124,7 +129,7 @@ Result<Listing> dump_raw(const kernel::Pins& pins, const std::string& name) {
   return listing;
 }
 
-constexpr std::array<std::pair<std::string_view, Dump>, 19> kDumps{{
+constexpr std::array<std::pair<std::string_view, Dump>, 22> kDumps{{
     {"weir_address", dump_hash<weir_addr, weir_address>},
     {"weir_service", dump_hash<weir_service_key, weir_service>},
     {"weir_current", dump_array<__u32>},
@@ -141,6 +146,9 @@ constexpr std::array<std::pair<std::string_view, Dump>, 19> kDumps{{
     {"weir_config", dump_array<weir_config>},
     {"weir_state", dump_array<weir_state>},
     {"weir_stat", dump_array<weir_stat>},
+    {"weir_peer", dump_hash<weir_socket_key, weir_peer>},
+    {"weir_sticky", dump_hash<weir_socket_key, weir_sticky>},
+    {"weir_socket", dump_nothing},
     {"weir_name", dump_hash<__u32, weir_name>},
     {"weir_counter", dump_counters},
     {"weir_xdp_tx", dump_devices},

@@ -18,8 +18,8 @@ namespace {
 
 using Names = std::span<const std::string_view>;
 
-constexpr std::array<std::string_view, 6> kAddressBits{"service", "node",  "node_port",
-                                                       "backend", "local", "past"};
+constexpr std::array<std::string_view, 7> kAddressBits{"service", "node", "node_port", "backend",
+                                                       "local",   "past", "localhost"};
 constexpr std::array<std::string_view, 4> kVersionFlags{"internal_local", "external_local",
                                                         "has_endpoint", "ranges_node"};
 constexpr std::array<std::string_view, 2> kBackendFlags{"local", "reset"};
@@ -27,7 +27,7 @@ constexpr std::array<std::string_view, 5> kFlowFlags{"reply", "send", "hairpin",
 constexpr std::array<std::string_view, 6> kFlowSeen{"syn", "syn_ack", "ack", "fin", "rst", "xdp"};
 constexpr std::array<std::string_view, 1> kDeviceFlags{"ethernet"};
 
-static_assert(WEIR_ADDRESS_PAST == 1 << (kAddressBits.size() - 1));
+static_assert(WEIR_ADDRESS_LOCALHOST == 1 << (kAddressBits.size() - 1));
 static_assert(WEIR_VERSION_RANGES_NODE == 1 << (kVersionFlags.size() - 1));
 static_assert(WEIR_BACKEND_RESET == 1 << (kBackendFlags.size() - 1));
 static_assert(WEIR_FLOW_DIRECT == 1 << (kFlowFlags.size() - 1));
@@ -52,6 +52,10 @@ Cell port(__be16 value) {
 
 Cell address_or_none(const weir_addr& address) {
   return address == weir_addr{} ? Cell{} : address_text(address);
+}
+
+Cell end_or_none(const weir_end& end) {
+  return end.proto == 0 ? Cell{} : end_text(end.addr, end.port);
 }
 
 std::string range_text(const weir_port_range& range) {
@@ -108,7 +112,7 @@ Columns columns(const weir_affinity_key*, const weir_affinity*) {
   return {"client", "service", "backend", "generation", "used"};
 }
 Row row(const weir_affinity_key& key, const weir_affinity& value) {
-  return {address_or_none(key.client), number(key.service), number(value.backend),
+  return {address_text(key.client), number(key.service), number(value.backend),
           number(value.generation), number(value.used)};
 }
 
@@ -206,6 +210,7 @@ Columns columns(const Index*, const weir_config*) {
           "life_udp",
           "life_half",
           "programs",
+          "netns",
           "service_blocks"};
 }
 Row row(const Index&, const weir_config& value) {
@@ -220,6 +225,7 @@ Row row(const Index&, const weir_config& value) {
           number(value.life_udp),
           number(value.life_half),
           number(value.programs),
+          number(value.netns),
           std::vector{block_text(value.service_blocks[0]), block_text(value.service_blocks[1])}};
 }
 
@@ -238,6 +244,26 @@ Columns columns(const Index*, const weir_stat*) {
 }
 Row row(const Index& key, const weir_stat& value) {
   return {number(key.value), number(value.connections), number(value.packets), number(value.bytes)};
+}
+
+Columns columns(const weir_socket_key*, const weir_peer*) {
+  return {"socket", "backend", "protocol", "service", "index", "generation", "next", "check"};
+}
+Row row(const weir_socket_key& key, const weir_peer& value) {
+  return {number(key.cookie),           end_text(key.end.addr, key.end.port),
+          protocol_text(key.end.proto), end_text(value.service.addr, value.service.port),
+          number(value.backend),        number(value.generation),
+          end_or_none(value.next),      number(value.check)};
+}
+
+Columns columns(const weir_socket_key*, const weir_sticky*) {
+  return {"socket", "service", "protocol", "id", "backend", "generation", "next", "check"};
+}
+Row row(const weir_socket_key& key, const weir_sticky& value) {
+  return {number(key.cookie),           end_text(key.end.addr, key.end.port),
+          protocol_text(key.end.proto), number(value.service),
+          number(value.backend),        number(value.generation),
+          end_or_none(value.next),      number(value.check)};
 }
 
 Columns columns(const __u32*, const weir_name*) {

@@ -46,6 +46,10 @@ Columns columns(const Index*, const weir_state*);
 Row row(const Index& key, const weir_state& value);
 Columns columns(const Index*, const weir_stat*);
 Row row(const Index& key, const weir_stat& value);
+Columns columns(const weir_socket_key*, const weir_peer*);
+Row row(const weir_socket_key& key, const weir_peer& value);
+Columns columns(const weir_socket_key*, const weir_sticky*);
+Row row(const weir_socket_key& key, const weir_sticky& value);
 Columns columns(const __u32*, const weir_name*);
 Row row(const __u32& key, const weir_name& value);
 

@@ -79,13 +79,14 @@ Result<> store_node_ports(const std::string& text, agent::PortRange& to) {
 Result<> store_node_port_addresses(const Values& values, std::vector<std::string>& to) {
   std::vector<std::string> addresses;
   for (const auto& text : values) {
-    if (text == "primary" || text == "all") {
+    if (text == "primary" || text == "localhost" || text == "all") {
       addresses.push_back(text);
       continue;
     }
     auto block = parse_block(text);
     if (!block)
-      return fail("{}: expected a block like 10.0.0.0/8, an address, primary or all", text);
+      return fail("{}: expected a block like 10.0.0.0/8, an address, primary, localhost or all",
+                  text);
     addresses.push_back(block->to_string());
   }
   to = std::move(addresses);
@@ -105,6 +106,12 @@ Result<> store_xdp(const std::string& text, agent::XdpMode& to) {
     return {};
   }
   return fail("{}: expected auto, native, generic or off", text);
+}
+
+Result<> store_socket_lb(const std::string& text, agent::SocketLb& to) {
+  if (text != "host" && text != "off") return fail("{}: expected host or off", text);
+  to = text == "host" ? agent::SocketLb::host : agent::SocketLb::off;
+  return {};
 }
 
 Result<> store_level(const std::string& text, log::Level& to) {
@@ -133,7 +140,7 @@ constexpr std::array kFlags{
     RunFlag{"pod-interface", "GLOB...",
             "Host ends of pods (veth* cali* lxc* cni* eni* azv* gke* nk*)", true,
             [](const Values& v, Options& o) { return store_texts(v, o.pod_interfaces); }},
-    RunFlag{"node-port-address", "CIDR|primary|all...",
+    RunFlag{"node-port-address", "CIDR|primary|localhost|all...",
             "This node's addresses that serve node ports (all)", true,
             [](const Values& v, Options& o) {
               return store_node_port_addresses(v, o.node_port_addresses);
@@ -141,6 +148,8 @@ constexpr std::array kFlags{
     RunFlag{"xdp", "auto|native|generic|off",
             "Accelerate uplinks: auto is native where the driver has it (auto)", false,
             [](const Values& v, Options& o) { return store_xdp(v[0], o.xdp); }},
+    RunFlag{"socket-lb", "host|off", "Processes of this node itself use Services too (host)", false,
+            [](const Values& v, Options& o) { return store_socket_lb(v[0], o.socket_lb); }},
     RunFlag{
         "service-cidr", "CIDR...",
         "Where cluster IPs are; what is unused there is dropped (10.96.0.0/12 fd00:10:96::/112, "

@@ -12,6 +12,7 @@
 #include "cli/text.hpp"
 #include "cli/version.hpp"
 #include "kernel/attach.hpp"
+#include "kernel/cgroup.hpp"
 #include "kernel/map.hpp"
 
 namespace weir::cli {
@@ -58,6 +59,17 @@ Result<Listing> list_attachments(const kernel::Pins& pins) {
   return listing;
 }
 
+Result<Listing> list_host_edge(const kernel::Pins& pins) {
+  auto programs = kernel::list_cgroup(pins.links());
+  if (!programs) return std::unexpected{std::move(programs.error())};
+  Listing listing{.columns = {"hook", "program", "program_id", "cgroup_id", "live"}, .rows = {}};
+  for (const auto& program : *programs)
+    listing.rows.push_back(
+        {program.hook, program_name(program.prog_id), std::uint64_t{program.prog_id},
+         program.cgroup == 0 ? Cell{} : Cell{program.cgroup}, program.cgroup != 0});
+  return listing;
+}
+
 Result<Listing> list_tables(const kernel::Pins& pins) {
   auto maps = read_maps(pins);
   if (!maps) return std::unexpected{std::move(maps.error())};
@@ -97,6 +109,9 @@ Result<> add_tables(const kernel::Pins& pins, Object& status) {
   auto attachments = list_attachments(pins);
   if (!attachments) return std::unexpected{std::move(attachments.error())};
   status.add("attachments", std::move(*attachments));
+  auto host_edge = list_host_edge(pins);
+  if (!host_edge) return std::unexpected{std::move(host_edge.error())};
+  status.add("host_edge", std::move(*host_edge));
   auto tables = list_tables(pins);
   if (!tables) return std::unexpected{std::move(tables.error())};
   status.add("tables", std::move(*tables));

@@ -15,15 +15,18 @@
 #include "base/ticks.hpp"
 #include "kernel/owned.hpp"
 #include "weir_expiry.skel.h"
+#include "weir_sock.skel.h"
 #include "weir_tc.skel.h"
 #include "weir_xdp.skel.h"
 
 namespace weir::kernel {
 namespace {
 
-constexpr std::array<std::string_view, 8> kPrograms{"weir_xdp",     "weir_up_in",     "weir_up_out",
-                                                    "weir_l3_in",   "weir_l3_out",    "weir_pod_in",
-                                                    "weir_pod_out", "weir_expiry_arm"};
+constexpr std::array<std::string_view, 17> kPrograms{
+    "weir_xdp",      "weir_up_in",     "weir_up_out",   "weir_l3_in",     "weir_l3_out",
+    "weir_pod_in",   "weir_pod_out",   "weir_connect4", "weir_connect6",  "weir_sendmsg4",
+    "weir_sendmsg6", "weir_recvmsg4",  "weir_recvmsg6", "weir_peername4", "weir_peername6",
+    "weir_release",  "weir_expiry_arm"};
 
 // Room of the queue beyond the flows that the datapath admits: see flow_push() in bpf/lib/half.h.
 constexpr std::uint32_t kQueueSlack = 1024;
@@ -51,6 +54,8 @@ std::uint64_t objects_hash() {
   const void* bytes = weir_tc_bpf::elf_bytes(&size);
   hash = add_hash(hash, bytes, size);
   bytes = weir_xdp_bpf::elf_bytes(&size);
+  hash = add_hash(hash, bytes, size);
+  bytes = weir_sock_bpf::elf_bytes(&size);
   hash = add_hash(hash, bytes, size);
   bytes = weir_expiry_bpf::elf_bytes(&size);
   return add_hash(hash, bytes, size);
@@ -154,6 +159,8 @@ Result<> load_all(const Pins& pins, const Limits& limits) {
     return std::unexpected{std::move(ok.error())};
   if (auto ok = load_object<weir_xdp_bpf>(pins, limits, "weir_xdp"); !ok)
     return std::unexpected{std::move(ok.error())};
+  if (auto ok = load_object<weir_sock_bpf>(pins, limits, "weir_sock"); !ok)
+    return std::unexpected{std::move(ok.error())};
   if (auto ok = load_object<weir_expiry_bpf>(pins, limits, "weir_expiry"); !ok)
     return std::unexpected{std::move(ok.error())};
   return {};
@@ -196,6 +203,7 @@ Result<> configure(weir_config& config, const Limits& limits, const DatapathSett
   set_if_other(config.life_tcp_closing, to_ticks(settings.life_tcp_closing));
   set_if_other(config.life_udp, to_ticks(settings.life_udp));
   set_if_other(config.life_half, to_ticks(settings.life_half));
+  set_if_other(config.netns, settings.netns);
   for (std::size_t i = 0; i < std::size(config.service_blocks); ++i)
     if (const auto block = block_of(settings.service_blocks, i);
         std::memcmp(&config.service_blocks[i], &block, sizeof block) != 0)

@@ -27,6 +27,7 @@ struct DatapathSettings {
   std::chrono::seconds life_tcp_closing{10};
   std::chrono::seconds life_udp{120};
   std::chrono::seconds life_half{60};
+  std::uint64_t netns = 0;  // cookie of the namespace that the host edge serves; 0: none
   // Whose addresses that are no service's are dropped; at most one of each family.
   std::vector<Cidr> service_blocks;
 };

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of classify.hpp that is about the node's addresses.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <array>
 #include <set>
@@ -27,6 +30,13 @@ struct Options {
   std::vector<Cidr> cidrs;
 };
 
+Address loopback(Family family) {
+  weir_addr raw{};
+  raw.word[2] = family == Family::ipv4 ? htonl(0xffff) : 0;
+  raw.word[3] = htonl(family == Family::ipv4 ? INADDR_LOOPBACK : 1);
+  return Address{raw};
+}
+
 Result<Options> parse(const std::vector<std::string>& texts) {
   Options options;
   options.all = texts.empty();
@@ -35,10 +45,14 @@ Result<Options> parse(const std::vector<std::string>& texts) {
       options.all = true;
     else if (text == "primary")
       options.primary = true;
+    else if (text == "localhost")
+      options.cidrs.insert(options.cidrs.end(),
+                           {*Cidr::parse("127.0.0.0/8"), *Cidr::parse("::1/128")});
     else if (const auto cidr = Cidr::parse(text))
       options.cidrs.push_back(*cidr);
     else
-      return fail("node port address {}: expected a CIDR, \"primary\" or \"all\"", text);
+      return fail("node port address {}: expected a CIDR, \"primary\", \"localhost\" or \"all\"",
+                  text);
   }
   return options;
 }
@@ -113,6 +127,19 @@ Result<std::vector<Address>> node_port_addresses(const NodeNetwork& network,
     if (auto primary = primary_address(network, family)) found.insert(*primary);
   }
   return std::vector<Address>{found.begin(), found.end()};
+}
+
+Result<std::vector<Address>> localhost_addresses(const std::vector<std::string>& options) {
+  const auto wanted = parse(options);
+  if (!wanted) return std::unexpected{wanted.error()};
+  std::vector<Address> found;
+  for (const Family family : kFamilies) {
+    const Address localhost = loopback(family);
+    const bool inside = std::ranges::any_of(
+        wanted->cidrs, [&](const Cidr& cidr) { return cidr.contains(localhost); });
+    if (inside || unrestricted(*wanted, family)) found.push_back(localhost);
+  }
+  return found;
 }
 
 }  // namespace weir::node

@@ -52,10 +52,13 @@ std::vector<Address> node_addresses(const NodeNetwork& network);
 // the first global address of the node.
 std::optional<Address> primary_address(const NodeNetwork& network, Family family);
 
-// Where node ports are served. Options are CIDRs, "primary", "all"; none means all, as in
-// kube-proxy's iptables mode. A family for which CIDRs are given, but none of its own, keeps all
+// Where node ports are served. Options are CIDRs, "primary", "localhost", "all"; none means all, as
+// in kube-proxy's iptables mode. A family for which CIDRs are given, but none of its own, keeps all
 // its addresses (kube-proxy: util/nodeport_addresses.go). Sorted, each once.
 Result<std::vector<Address>> node_port_addresses(const NodeNetwork& network,
                                                  const std::vector<std::string>& options);
+
+// 127.0.0.1 and ::1, each if the same options have node ports served there too.
+Result<std::vector<Address>> localhost_addresses(const std::vector<std::string>& options);
 
 }  // namespace weir::node

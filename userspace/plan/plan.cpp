@@ -67,6 +67,8 @@ class Planner {
       tables_.addresses[address.raw()] |= WEIR_ADDRESS_NODE;
     for (const auto& address : node_.node_port_addresses)
       tables_.addresses[address.raw()] |= WEIR_ADDRESS_NODE_PORT;
+    for (const auto& address : node_.localhost)
+      tables_.addresses[address.raw()] |= WEIR_ADDRESS_LOCALHOST;
     for (const auto& [key, service] : cluster_.services) {
       if (service.type == ServiceType::external_name) continue;
       for (const auto& cluster_ip : service.cluster_ips) {

@@ -14,6 +14,7 @@ struct NodeView {
   std::string name;
   std::vector<Address> addresses;            // every address of every device, loopback excluded
   std::vector<Address> node_port_addresses;  // those on which node ports are served
+  std::vector<Address> localhost{};          // of 127.0.0.1 and ::1 likewise, for the host edge
   friend bool operator==(const NodeView&, const NodeView&) = default;
 };
 

@@ -113,6 +113,10 @@ class Agent:
         tcx = shell.run(*inside, sys.executable, str(pathlib.Path(__file__).with_name("tcx.py")))
         return [line for line in listed if re.search(r"\bid \d+", line)] + tcx.splitlines()
 
+    def host_programs(self):
+        """{hook: program id} of the host edge, attached to the root cgroup or not."""
+        return {row["hook"]: row["program_id"] for row in self.query("status")["host_edge"]}
+
     def log(self):
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 

@@ -38,7 +38,10 @@ def remove_namespace(namespace):
 
 
 def remove_cluster(cluster_id):
-    """Namespaces first: their devices take the programs on them along."""
+    """
+    Namespaces first: their devices take the programs on them along. Links to the root cgroup end
+    with their pins, which are all that is left to hold them.
+    """
     prefix = cluster_id.rsplit("-", 1)[0]
     for namespace in entries(names.NETNS, prefix):
         if namespace.startswith(cluster_id + "-"):

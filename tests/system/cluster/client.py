@@ -70,6 +70,7 @@ def ask(proto, address, port, timeout=2.0, source_port=0, rounds=1):
             same = all(answer == answers[0] for answer in answers)
             return answers[0] | {"error": None if same else f"answers differ: {answers}",
                                  "port": opened.getsockname()[1],
+                                 "named": opened.getpeername()[:2],
                                  "seconds": time.monotonic() - begin}
     except OSError as error:
         return {"pod": None, "peer": None, "error": reason(error),

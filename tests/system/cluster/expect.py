@@ -59,6 +59,19 @@ def hairpin_sources(variant, node, family):
     return node_addresses(variant, node, family)
 
 
+def host_sources(variant, node, frontend, backend, family):
+    """A process of the node itself goes to the backend as if it had named it."""
+    if frontend.is_node_port and frontend.enters != node:  # for that node, a client from outside
+        if backend.node == frontend.enters:
+            return {node.address(family)}
+        return {egress_source(variant, frontend.enters, family)}
+    if backend.node != node:
+        return {egress_source(variant, node, family)}
+    if variant.pods == "bridge":
+        return {node.bridge_address(family)}
+    return node_addresses(variant, node, family)
+
+
 def sources(variant, pod, frontend, backend, family):
     """Addresses of which the backend must see one. pod: the client, or None for the outside one."""
     node = translator(pod.node if pod else None, frontend)

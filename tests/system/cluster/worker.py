@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from . import client, load, server
+from . import client, load, server, sockets
 
 PR_SET_PDEATHSIG = 1
 
@@ -24,7 +24,9 @@ CALLS = {
     "ask": client.ask, "ask_all": client.ask_all, "bulk": client.bulk,
     "first_answer": client.first_answer, "load_start": load.load_start,
     "load_stop": load.load_stop, "serve": serve, "ping": lambda: "pong",
-    "sleep": time.sleep,
+    "sleep": time.sleep, "socket_open": sockets.socket_open, "socket_ask": sockets.socket_ask,
+    "socket_read": sockets.socket_read, "socket_connect": sockets.socket_connect,
+    "socket_close": sockets.socket_close,
 }
 writing = threading.Lock()
 

@@ -38,6 +38,13 @@ TEST_CASE("check: capabilities") {
   CHECK(judge_capabilities(0).verdict == Verdict::failed);
 }
 
+TEST_CASE("check: cgroup v2") {
+  CHECK(judge_cgroup("/sys/fs/cgroup", 1).verdict == Verdict::ok);
+  CHECK(judge_cgroup("/sys/fs/cgroup", 1).detail == "v2 at /sys/fs/cgroup");
+  CHECK(judge_cgroup("/sys/fs/cgroup", 4711).verdict == Verdict::warning);
+  CHECK(judge_cgroup(std::nullopt, 0).detail.starts_with("cgroup v2 is not mounted:"));
+}
+
 TEST_CASE("check: forwarding of each family") {
   CHECK(judge_forwarding({.ipv4 = true, .ipv6 = true}).verdict == Verdict::ok);
   const auto no6 = judge_forwarding({.ipv4 = true, .ipv6 = false});

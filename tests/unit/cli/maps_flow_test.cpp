@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// flow list, count and delete over real maps.
+// flow list, count and delete over real maps; what is kept of sockets.
 #include <arpa/inet.h>
 
 #include <cstring>
@@ -341,4 +341,37 @@ TEST_CASE("deleting what somebody else has deleted meanwhile corrects nothing") 
   CHECK(*again == 0);
   CHECK(maps.array<weir_state>("weir_state")[0].flows == 0);
   CHECK(maps.array<weir_backend>("weir_backend")[5].live == 0);
+}
+
+TEST_CASE("map dump: what is kept of the sockets of the node") {
+  PinnedMaps maps;
+  weir_socket_key key{};
+  key.cookie = 77;
+  key.end = {.addr = address("10.244.1.5"), .port = htons(8080), .proto = IPPROTO_UDP, .zero = 0};
+  weir_peer peer{};
+  peer.service = {.addr = address("fd00::10"), .port = htons(53), .proto = IPPROTO_UDP, .zero = 0};
+  peer.backend = 5;
+  peer.generation = 6;
+  maps.put("weir_peer", key, peer);
+  weir_sticky sticky{};
+  sticky.next = key.end;
+  sticky.backend = 5;
+  sticky.service = 3;
+  key.end = peer.service;
+  maps.put("weir_sticky", key, sticky);
+
+  const auto peers = run_json(command(maps, {"map", "dump", "weir_peer"}));
+  REQUIRE(peers.Size() == 1);
+  CHECK(peers[0]["socket"].GetUint64() == 77);
+  CHECK(std::string{peers[0]["backend"].GetString()} == "10.244.1.5:8080");
+  CHECK(std::string{peers[0]["protocol"].GetString()} == "UDP");
+  CHECK(std::string{peers[0]["service"].GetString()} == "[fd00::10]:53");
+  CHECK(peers[0]["index"].GetUint64() == 5);
+  CHECK(peers[0]["next"].IsNull());
+  const auto stickies = run_json(command(maps, {"map", "dump", "weir_sticky"}));
+  REQUIRE(stickies.Size() == 1);
+  CHECK(std::string{stickies[0]["service"].GetString()} == "[fd00::10]:53");
+  CHECK(stickies[0]["id"].GetUint64() == 3);
+  CHECK(stickies[0]["backend"].GetUint64() == 5);
+  CHECK(std::string{stickies[0]["next"].GetString()} == "10.244.1.5:8080");
 }

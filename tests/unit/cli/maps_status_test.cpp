@@ -366,8 +366,8 @@ TEST_CASE("a pinned map of another layout is an error, not nonsense") {
 TEST_CASE("check: one row a question; a running agent is a warning") {
   PinnedMaps maps;
   const auto rows = run_json(command(maps, {"check"}));
-  for (const auto* name : {"kernel", "capabilities", "pin_path", "tc", "xdp", "source_ports",
-                           "kube_proxy", "masquerade", "agent"}) {
+  for (const auto* name : {"kernel", "capabilities", "pin_path", "tc", "xdp", "host_edge",
+                           "source_ports", "kube_proxy", "masquerade", "agent"}) {
     INFO(name);
     CHECK(std::string{row_of(rows, "check", name)["result"].GetString()} == "ok");
   }

@@ -77,6 +77,7 @@ TEST_CASE("run: the defaults") {
         Values{"veth*", "cali*", "lxc*", "cni*", "eni*", "azv*", "gke*", "nk*"});
   CHECK(options.node_port_addresses.empty());
   CHECK(options.xdp == agent::XdpMode::automatic);
+  CHECK(options.socket_lb == agent::SocketLb::host);
   CHECK(texts(options.service_cidrs) == "10.96.0.0/12 fd00:10:96::/112 ");
   CHECK(options.load_balancer_pools.empty());
   CHECK(options.node_ports == agent::PortRange{30'000, 32'767});
@@ -103,7 +104,9 @@ TEST_CASE("run: every flag reaches its option") {
                              "--node-port-address",
                              "10.0.0.0/8",
                              "primary",
+                             "localhost",
                              "--xdp=native",
+                             "--socket-lb=off",
                              "--service-cidr",
                              "10.1.0.0/16",
                              "--load-balancer-pool",
@@ -117,7 +120,8 @@ TEST_CASE("run: every flag reaches its option") {
   CHECK(o.node_name == "n1");
   CHECK(o.uplinks == Values{"eth0", "wg*"});
   CHECK(o.pod_interfaces == Values{"p*"});
-  CHECK(o.node_port_addresses == Values{"10.0.0.0/8", "primary"});
+  CHECK(o.node_port_addresses == Values{"10.0.0.0/8", "primary", "localhost"});
+  CHECK(o.socket_lb == agent::SocketLb::off);
   CHECK(o.xdp == agent::XdpMode::native);
   CHECK(texts(o.service_cidrs) == "10.1.0.0/16 ");
   CHECK(texts(o.load_balancer_pools) == "192.0.2.0/24 2001:db8::/64 ");

@@ -96,10 +96,32 @@ TEST_CASE("where node ports are served") {
   SECTION("primary and a CIDR") {
     CHECK(served({"primary", "192.0.2.0/24"}) == Texts{"10.0.0.5", "192.0.2.1", "fd00::5"});
   }
+  SECTION("localhost alone: none of these") {
+    CHECK(served({"localhost"}).empty());
+    CHECK(served({"localhost", "primary"}) == Texts{"10.0.0.5", "fd00::5"});
+  }
   SECTION("anything else is an error that names it") {
     CHECK(served({"10.0.0.0/8", "eth0"}) ==
-          Texts{"node port address eth0: expected a CIDR, \"primary\" or \"all\""});
+          Texts{"node port address eth0: expected a CIDR, \"primary\", \"localhost\" or \"all\""});
   }
+}
+
+TEST_CASE("where node ports are served on localhost") {
+  const auto served = [](const std::vector<std::string>& options) {
+    return texts(localhost_addresses(options).value());
+  };
+  const Texts both{"127.0.0.1", "::1"};
+  CHECK(served({}) == both);
+  CHECK(served({"all"}) == both);
+  CHECK(served({"localhost"}) == both);
+  CHECK(served({"primary", "localhost"}) == both);
+  CHECK(served({"primary"}).empty());
+  CHECK(served({"10.0.0.0/8", "fd00::/8"}).empty());
+  CHECK(served({"127.0.0.0/8", "fd00::/8"}) == Texts{"127.0.0.1"});
+  CHECK(served({"127.0.0.1/32", "::/0"}) == both);
+  CHECK(served({"127.0.0.2/32", "fd00::/8"}).empty());
+  CHECK(served({"10.0.0.0/8"}) == Texts{"::1"});  // a family that no CIDR names keeps all
+  CHECK_FALSE(localhost_addresses({"lo"}));
 }
 
 }  // namespace weir::node

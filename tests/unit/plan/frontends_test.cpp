@@ -79,6 +79,14 @@ TEST_CASE("addresses of the node and of services") {
               "fd00::1 node ports", "fd00:96::1 service"});
 }
 
+TEST_CASE("localhost has an address bit of its own") {
+  NodeView view = node_view();
+  view.localhost = {ip("127.0.0.1"), ip("::1")};
+  const auto addresses = plan(cluster({with_everything()}), view).addresses;
+  CHECK(addresses.at(ip("127.0.0.1").raw()) == WEIR_ADDRESS_LOCALHOST);
+  CHECK(addresses.at(ip("::1").raw()) == WEIR_ADDRESS_LOCALHOST);
+}
+
 TEST_CASE("an external IP that is a node's address is both") {
   Service web = service("web");
   web.external_ips = {ip("192.0.2.1")};

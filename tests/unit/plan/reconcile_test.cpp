@@ -3,6 +3,7 @@
 // tables_builder.hpp checks the tables themselves after each step.
 #include <limits>
 
+#include "plan/gone.hpp"
 #include "support/catch.hpp"
 #include "unit/plan/tables_builder.hpp"
 
@@ -159,6 +160,22 @@ TEST_CASE("a backend goes in two steps") {
     CHECK(agent.service("d/a").backends.at(backend(2)) == two);
     CHECK(agent.current().backends.at(two).state == WEIR_BACKEND_ACTIVE);
   }
+}
+
+TEST_CASE("the backends that a publication takes away, by protocol") {
+  Agent agent;
+  const ServiceIdentity udp{"d/a", Protocol::udp, Family::ipv4};
+  agent.to(tables({{named("d/a"), wanted(1, {1, 2})}, {udp, wanted(2, {1, 2})}}));
+  const auto before = agent.current();
+  const auto done = agent.to(tables({{named("d/a"), wanted(1, {2})}, {udp, wanted(2, {1})}}));
+  const auto gone = gone_backends(done.operations, done.tables, Protocol::udp);
+  const auto index = before.services.at(udp).backends.at(backend(2));
+  CHECK(gone == std::vector<GoneBackend>{{index, before.backends.at(index).generation}});
+  CHECK(gone_backends(done.operations, done.tables, Protocol::tcp).size() == 1);
+  // The next publication frees the entries, which takes nothing away.
+  const auto next = agent.to(tables({{named("d/a"), wanted(1, {2})}, {udp, wanted(2, {1})}}));
+  CHECK(count_of<SetBackendState>(next) == 2);
+  CHECK(gone_backends(next.operations, next.tables, Protocol::udp).empty());
 }
 
 TEST_CASE("a backend without flows is not freed in the step in which it goes") {

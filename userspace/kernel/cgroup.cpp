@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/cgroup.hpp"
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <ranges>
+#include <utility>
+
+#include "base/log.hpp"
+#include "base/unique_fd.hpp"
+
+namespace weir::kernel {
+namespace {
+
+struct Link {
+  UniqueFd fd;
+  bpf_link_info info{};
+};
+
+std::string path_of(const std::string& links, const SocketHook& hook) {
+  return fmt::format("{}/cgroup-{}", links, hook.name);
+}
+
+// Nothing if there is no such pin.
+Result<std::optional<Link>> open_link(const std::string& pin) {
+  Link link;
+  link.fd = UniqueFd{bpf_obj_get(pin.c_str())};
+  if (!link.fd && errno == ENOENT) return std::nullopt;
+  if (!link.fd) return fail(errno, "open link {}", pin);
+  std::uint32_t size = sizeof link.info;
+  if (const int rc = bpf_obj_get_info_by_fd(link.fd.get(), &link.info, &size); rc != 0)
+    return fail(rc, "read link {}", pin);
+  return link;
+}
+
+Result<std::uint32_t> program_id(int program) {
+  bpf_prog_info info{};
+  std::uint32_t size = sizeof info;
+  if (const int rc = bpf_obj_get_info_by_fd(program, &info, &size); rc != 0)
+    return fail(rc, "read program");
+  return info.id;
+}
+
+// Off the cgroup even if somebody else holds the link open, then off the file system.
+Result<> remove_link(const Link& link, const std::string& pin) {
+  const int rc = bpf_link_detach(link.fd.get());
+  if (rc != 0 && rc != -ENOLINK) return fail(rc, "detach link {}", pin);
+  if (::unlink(pin.c_str()) != 0 && errno != ENOENT) return fail(errno, "remove pin {}", pin);
+  return {};
+}
+
+Result<Outcome> exchange(const Link& link, int program, const std::string& pin) {
+  const auto id = program_id(program);
+  if (!id) return std::unexpected{id.error()};
+  if (*id == link.info.prog_id) return Outcome::unchanged;
+  if (const int rc = bpf_link_update(link.fd.get(), program, nullptr); rc != 0)
+    return fail(rc, "put program into link {}", pin);
+  return Outcome::updated;
+}
+
+// A link to a cgroup always allows others beside it (BPF_F_ALLOW_MULTI).
+Result<Outcome> attach_one(int cgroup, std::uint64_t id, const SocketHook& hook, int program,
+                           const std::string& pin) {
+  const auto old = open_link(pin);
+  if (!old) return std::unexpected{old.error()};
+  if (*old) {
+    if ((*old)->info.type == BPF_LINK_TYPE_CGROUP && (*old)->info.cgroup.cgroup_id == id)
+      return exchange(**old, program, pin);
+    if (auto removed = remove_link(**old, pin); !removed)
+      return std::unexpected{std::move(removed.error())};
+  }
+  const UniqueFd fd{
+      bpf_link_create(program, cgroup, static_cast<bpf_attach_type>(hook.type), nullptr)};
+  if (!fd) return fail(errno, "attach {}", hook.name);
+  if (const int rc = bpf_obj_pin(fd.get(), pin.c_str()); rc != 0)
+    return fail(rc, "pin link {}", pin);
+  return Outcome::attached;
+}
+
+Result<bool> detach_one(const std::string& pin) {
+  const auto link = open_link(pin);
+  if (!link) return std::unexpected{link.error()};
+  if (!*link) return false;
+  if (auto removed = remove_link(**link, pin); !removed)
+    return std::unexpected{std::move(removed.error())};
+  return true;
+}
+
+// The kernel writes a blank in a path as "\040".
+std::string unescaped(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool octal = text[i] == '\\' && i + 3 < text.size();
+    if (!octal) {
+      plain += text[i];
+      continue;
+    }
+    plain +=
+        static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+    i += 3;
+  }
+  return plain;
+}
+
+}  // namespace
+
+const std::array<SocketHook, 9>& socket_hooks() {
+  static constexpr std::array<SocketHook, 9> kHooks{{
+      {"sock_release", "weir_release", BPF_CGROUP_INET_SOCK_RELEASE},
+      {"getpeername4", "weir_peername4", BPF_CGROUP_INET4_GETPEERNAME},
+      {"getpeername6", "weir_peername6", BPF_CGROUP_INET6_GETPEERNAME},
+      {"recvmsg4", "weir_recvmsg4", BPF_CGROUP_UDP4_RECVMSG},
+      {"recvmsg6", "weir_recvmsg6", BPF_CGROUP_UDP6_RECVMSG},
+      {"sendmsg4", "weir_sendmsg4", BPF_CGROUP_UDP4_SENDMSG},
+      {"sendmsg6", "weir_sendmsg6", BPF_CGROUP_UDP6_SENDMSG},
+      {"connect4", "weir_connect4", BPF_CGROUP_INET4_CONNECT},
+      {"connect6", "weir_connect6", BPF_CGROUP_INET6_CONNECT},
+  }};
+  return kHooks;
+}
+
+std::optional<std::string> find_cgroup2(std::string_view mounts) {
+  for (const auto part : std::views::split(mounts, '\n')) {
+    const std::string_view line{part.begin(), part.end()};
+    std::array<std::string_view, 3> fields;  // what, where, kind
+    std::size_t at = 0;
+    for (auto& field : fields) {
+      const auto end = std::min(line.find(' ', at), line.size());
+      field = line.substr(at, end - at);
+      at = std::min(end + 1, line.size());
+    }
+    if (fields[2] == "cgroup2") return unescaped(fields[1]);
+  }
+  return std::nullopt;
+}
+
+Result<std::string> cgroup2_mount() {
+  std::ifstream file{"/proc/mounts"};
+  if (!file) return fail(errno, "read /proc/mounts");
+  const std::string text{std::istreambuf_iterator<char>{file}, {}};
+  auto found = find_cgroup2(text);
+  if (!found) return fail(ENOENT, "cgroup v2 is not mounted");
+  return std::move(*found);
+}
+
+Result<std::uint64_t> cgroup_id(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return fail(errno, "look at cgroup {}", path);
+  return std::uint64_t{info.st_ino};
+}
+
+Result<std::uint64_t> netns_cookie() {
+  const UniqueFd fd{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (!fd || ::getsockopt(fd.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) != 0)
+    return fail(errno, "ask for the network namespace's cookie");
+  return cookie;
+}
+
+Result<Outcome> attach_cgroup(const std::string& cgroup, const ProgramOf& program,
+                              const std::string& links) {
+  const UniqueFd fd{::open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!fd) return fail(errno, "open cgroup {}", cgroup);
+  const auto id = cgroup_id(cgroup);
+  if (!id) return std::unexpected{id.error()};
+  auto most = Outcome::unchanged;
+  for (const auto& hook : socket_hooks()) {
+    auto done = attach_one(fd.get(), *id, hook, program(hook.program), path_of(links, hook));
+    if (!done) {
+      // Half of it would be worse than nothing.
+      if (auto off = detach_cgroup(links); !off) log::warning("{}", off.error().message());
+      return fail(std::move(done.error()), "cgroup {}", cgroup);
+    }
+    most = std::max(most, *done);
+  }
+  return most;
+}
+
+Result<std::vector<SocketProgram>> list_cgroup(const std::string& links) {
+  std::vector<SocketProgram> found;
+  for (const auto& hook : socket_hooks()) {
+    const auto link = open_link(path_of(links, hook));
+    if (!link) return std::unexpected{link.error()};
+    if (!*link) continue;
+    found.push_back({.hook = std::string{hook.name},
+                     .prog_id = (*link)->info.prog_id,
+                     .cgroup = (*link)->info.cgroup.cgroup_id});
+  }
+  return found;
+}
+
+Result<std::size_t> detach_cgroup(const std::string& links) {
+  std::size_t count = 0;
+  std::optional<Error> first;
+  // Those that send processes to backends go first.
+  for (const auto& hook : std::views::reverse(socket_hooks())) {
+    auto done = detach_one(path_of(links, hook));
+    if (done)
+      count += *done ? 1 : 0;
+    else if (!first)
+      first = std::move(done.error());
+  }
+  if (first) return std::unexpected{std::move(*first)};
+  return count;
+}
+
+}  // namespace weir::kernel
