@@ -48,8 +48,15 @@ struct Service {
   std::vector<LoadBalancerAddress> load_balancer;
   TrafficPolicy internal_policy = TrafficPolicy::cluster;  // spec.internalTrafficPolicy
   TrafficPolicy external_policy = TrafficPolicy::cluster;  // spec.externalTrafficPolicy
+  std::uint16_t health_check_node_port = 0;                // spec.healthCheckNodePort, 0: none
   friend bool operator==(const Service&, const Service&) = default;
 };
+
+// Whether the API has a healthCheckNodePort for it.
+inline bool needs_health_check(const Service& service) {
+  return service.type == ServiceType::load_balancer &&
+         service.external_policy == TrafficPolicy::local;
+}
 
 struct EndpointPort {
   std::string name;  // nil is ""
@@ -80,8 +87,10 @@ struct EndpointSlice {
 
 struct Node {
   std::string name;
-  std::string zone;                // label topology.kubernetes.io/zone
-  std::vector<Address> addresses;  // status.addresses of type InternalIP, ExternalIP
+  std::string zone;                 // label topology.kubernetes.io/zone
+  std::vector<Address> addresses;   // status.addresses of type InternalIP, ExternalIP
+  bool deleted = false;             // metadata.deletionTimestamp is there
+  std::vector<std::string> taints;  // spec.taints[].key
   friend bool operator==(const Node&, const Node&) = default;
 };
 
