@@ -52,6 +52,7 @@ MHD_Result send(MHD_Connection* connection, const Reply& reply) {
 
 struct HttpEngine::Callbacks {
   // Called first with the headers, then for each piece of a body, then at its end.
+  // NOLINTNEXTLINE(readability-function-size): the library's parameters
   static MHD_Result request(void* self, MHD_Connection* connection, const char* path,
                             const char* /*method*/, const char* /*version*/, const char* /*data*/,
                             std::size_t* data_size, void** state) {

@@ -244,6 +244,20 @@ TEST_CASE("health check node ports are allocated like node ports, beside those o
   CHECK(stated.service("z").ports[0].node_port == 30'001);
   CHECK(stated.service("a").health_check_node_port != 30'001);
   CHECK(stated.service("a").ports[0].node_port != 30'001);
+  // A health check node port that is stated: the others get what is left.
+  Folder left;
+  left.options.node_port_last = 30'009;
+  std::string text = service_text("z", kBalancer + local +
+                                           "  allocateLoadBalancerNodePorts: false\n"
+                                           "  healthCheckNodePort: 30005\n");
+  for (int i = 0; i < 9; ++i) text += "---\n" + service_text("s" + std::to_string(i), kNodePort);
+  load(left, text);
+  CHECK(left.service("z").health_check_node_port == 30'005);
+  std::set<std::uint16_t> given;
+  for (int i = 0; i < 9; ++i)
+    given.insert(left.service("s" + std::to_string(i)).ports[0].node_port);
+  CHECK(given.size() == 9);
+  CHECK_FALSE(given.contains(30'005));
 }
 
 TEST_CASE("a service with more ports than there are is refused quickly and takes none") {
