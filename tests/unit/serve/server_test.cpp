@@ -85,7 +85,7 @@ void set_patience(int fd, std::chrono::seconds patience = 5s) {
 }
 
 // Empty: refused.
-UniqueFd dial(std::uint16_t port, const char* address = "127.0.0.1") {
+UniqueFd dial(std::uint16_t port, const char* address = "127.0.0.1", const char* source = nullptr) {
   const bool six = std::strchr(address, ':') != nullptr;
   UniqueFd fd{socket(six ? AF_INET6 : AF_INET, SOCK_STREAM, 0)};
   set_patience(fd.get());
@@ -97,6 +97,10 @@ UniqueFd dial(std::uint16_t port, const char* address = "127.0.0.1") {
     inet_pton(AF_INET6, address, &name.sin6_addr);
     rc = connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
   } else {
+    if (source != nullptr) {
+      const auto own = ipv4(source, 0);
+      REQUIRE(bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) == 0);
+    }
     const auto name = ipv4(address, port);
     rc = connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
   }
@@ -128,6 +132,8 @@ Answer exchange(int fd, const std::string& request) {
   if (end == text.npos || text.size() < 12) return {text.empty() ? "closed" : text, {}, {}};
   return {text.substr(9, 3), text.substr(0, end + 2), text.substr(end + 4)};
 }
+
+const std::string kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 Answer ask(std::uint16_t port, const std::string& path = "/", const char* address = "127.0.0.1") {
   const auto fd = dial(port, address);
@@ -188,6 +194,14 @@ TEST_CASE("every method is answered, any path, with the headers that belong to i
   CHECK(head.head.find("Content-Length: " + std::to_string(body.size())) != std::string::npos);
   CHECK(head.body.empty());
   CHECK(sent("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello").body == body);
+  // One that looks for the answer only after all of a body that takes its time.
+  const auto slow = dial(port);
+  const std::string headers = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n";
+  for (const auto& piece : {headers, std::string(30'000, 'x'), std::string(29'999, 'x')}) {
+    REQUIRE(send(slow.get(), piece.data(), piece.size(), MSG_NOSIGNAL) > 0);
+    std::this_thread::sleep_for(20ms);
+  }
+  CHECK(exchange(slow.get(), "x").body == body);
   CHECK(sent("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n").body == body);
   CHECK(sent("BREW / HTTP/1.1\r\nHost: a\r\n\r\n").body == body);
   CHECK(sent("GET / HTTP/1.0\r\n\r\n").body == body);
@@ -283,7 +297,7 @@ TEST_CASE("a port that changes is closed here and opened there") {
   server->serve({site("a", "127.0.0.1", second)});
   REQUIRE(until([&] { return ask(second).body == "a/"; }));
   CHECK(ask(first).status == "refused");
-  CHECK(exchange(old.get(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == "closed");
+  CHECK(exchange(old.get(), kGet).status == "closed");
   // Another service takes both ports over in one step.
   server->serve({site("b", "127.0.0.1", second), site("c", "127.0.0.1", first)});
   REQUIRE(until([&] { return ask(first).body == "c/"; }));
@@ -373,6 +387,8 @@ TEST_CASE("connections are bounded: in number, for each address, and in silence"
   CHECK(ask(port, "/", "::1").body == "a/");  // from another address
   for (int i = 0; i < 2; ++i) idle.push_back(dial(port, "::1"));
   CHECK(until([&] { return ask(port, "/", "::1").status == "closed"; }, 500ms));
+  // From a third address: all places are taken.
+  CHECK(exchange(dial(port, "127.0.0.1", "127.0.0.9").get(), kGet).status == "closed");
   // Who says nothing loses its place.
   CHECK(until([&] { return ask(port).body == "a/"; }));
   for (const auto& fd : idle) CHECK(read_all(fd.get()).empty());
