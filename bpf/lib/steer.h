@@ -160,7 +160,7 @@ static __always_inline enum verdict steer_ingress(const struct ctx *ctx, struct 
 		return steer_verdict(st, WEIR_drop_table);
 	if (!st->bits)
 		return steer_verdict(st, choose_unallocated(p, cfg) ? WEIR_drop_no_cluster_ip
-								   : WEIR_pass_stranger);
+								    : WEIR_pass_stranger);
 
 	st->hash = hash_flow(&p->key, cfg->seed);
 	ours = st->bits & (WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_PAST | WEIR_ADDRESS_NODE |

@@ -13,6 +13,7 @@
 #include <set>
 
 #include "agent/edges.hpp"
+#include "agent/health.hpp"
 #include "agent/host_edge.hpp"
 #include "base/event_loop.hpp"
 #include "base/log.hpp"
@@ -34,7 +35,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-enum Timer : EventLoop::TimerId { kReclaim, kRedirects, kSockets };
+enum Timer : EventLoop::TimerId { kReclaim, kRedirects, kSockets, kRetry };
 
 Result<kernel::DatapathSettings> datapath_settings(const Options& options) {
   kernel::DatapathSettings settings{.source_ports = {},
@@ -117,6 +118,8 @@ class Agent {
  private:
   Result<> open_kernel();
   Result<> publish();
+  Result<> program();
+  void retry_later();
   void on_manifests();
   void on_network();
   [[nodiscard]] bool can_reclaim() const;
@@ -140,6 +143,7 @@ class Agent {
   ProgrammedTables programmed_;
   bool has_past_ = false;          // some address of programmed_ has WEIR_ADDRESS_PAST
   std::set<std::string> refused_;  // lines that are in the log already
+  std::optional<Health> health_;   // from serve() on; last, so that its sockets close first
 };
 
 // Everything that can refuse comes before anything that changes the kernel.
@@ -211,8 +215,26 @@ void Agent::report_refused(const std::vector<FrontendConflict>& conflicts,
   refused_ = std::move(lines);
 }
 
-// Brings the tables to what source and node say now.
 Result<> Agent::publish() {
+  health_->begin(source_->state());
+  if (auto ok = program(); !ok) {
+    retry_later();
+    return ok;
+  }
+  health_->done(source_->state(), monitor_->network());
+  return {};
+}
+
+// Nobody may touch a manifest for a long time, and the kernel may be short of memory only now.
+void Agent::retry_later() {
+  auto armed = loop_->after(kRetry, 10s, [this] {
+    if (auto ok = publish(); !ok) log::error("{}", ok.error().message());
+  });
+  if (!armed) log::error("{}", armed.error().message());
+}
+
+// Brings the tables to what source and node say now.
+Result<> Agent::program() {
   NodeView view{.name = options_.node_name,
                 .addresses = node::node_addresses(monitor_->network()),
                 .node_port_addresses = {},
@@ -310,6 +332,9 @@ Result<> Agent::serve() {
     loop_->stop();
   });
   if (!signals) return signals;
+  auto health = Health::start(options_);
+  if (!health) return std::unexpected{std::move(health.error())};
+  health_.emplace(std::move(*health));
   // Tables first: a program that is attached finds all it needs.
   if (auto ok = publish(); !ok) return ok;
   if (auto ok = edges_->start(monitor_->network()); !ok) return ok;

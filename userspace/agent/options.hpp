@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "kernel/pins.hpp"
 #include "model/address.hpp"
 #include "plan/tables.hpp"
+#include "serve/listen_address.hpp"
 
 namespace weir::agent {
 
@@ -64,6 +66,9 @@ struct Options {
   PortRange node_ports{30'000, 32'767};
   // For source NAT: one or two, not overlapping.
   std::vector<PortRange> source_ports{{61'000, 65'535}, {1'024, 29'999}};
+
+  // Where /healthz and /livez are; none: nowhere.
+  std::optional<serve::ListenAddress> healthz = serve::ListenAddress{.address = {}, .port = 10'256};
 
   std::string pin_path = kernel::kDefaultPinPath;
   Limits limits;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ranges>
 #include <sstream>
 
 #include "cli/backend_cmd.hpp"
@@ -75,6 +76,20 @@ void set_up(CLI::App& app, Shared& shared, const Agent& agent) {
   add_cleanup_command(app, shared);
 }
 
+// Last one first. To CLI11, "--name=" has no value where "--name" and "" have one.
+std::vector<std::string> for_cli11(const std::vector<std::string>& arguments) {
+  std::vector<std::string> reversed;
+  for (const auto& argument : std::views::reverse(arguments)) {
+    if (argument.starts_with("--") && argument.find('=') + 1 == argument.size()) {
+      reversed.emplace_back();
+      reversed.push_back(argument.substr(0, argument.size() - 1));
+    } else {
+      reversed.push_back(argument);
+    }
+  }
+  return reversed;
+}
+
 }  // namespace
 
 int execute(const std::vector<std::string>& arguments, const Agent& agent, std::FILE* out,
@@ -84,8 +99,7 @@ int execute(const std::vector<std::string>& arguments, const Agent& agent, std::
   CLI::App app{"weir: load balancer for Kubernetes Services in the kernel", "weir"};
   set_up(app, shared, agent);
   try {
-    std::vector<std::string> reversed{arguments.rbegin(), arguments.rend()};  // CLI11 wants it so
-    app.parse(std::move(reversed));
+    app.parse(for_cli11(arguments));
   } catch (const CLI::Error& error) {
     return report(app, error, out, err);
   }

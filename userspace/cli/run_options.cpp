@@ -15,6 +15,8 @@ namespace {
 
 using agent::Options;
 
+constexpr std::uint16_t kHealthzPort = 10'256;
+
 Result<> store(Result<std::chrono::seconds> value, std::chrono::seconds& to) {
   if (!value) return std::unexpected{std::move(value.error())};
   to = *value;
@@ -93,6 +95,22 @@ Result<> store_node_port_addresses(const Values& values, std::vector<std::string
   return {};
 }
 
+// As kube-proxy takes it: the port may be left out.
+Result<> store_healthz(const std::string& text, std::optional<serve::ListenAddress>& to) {
+  if (text.empty()) {
+    to.reset();
+    return {};
+  }
+  auto end = parse_end(text);
+  const auto whole = [](const Cidr& block) {
+    return block.length == (block.base.family() == Family::ipv4 ? 32 : 128);
+  };
+  if (!end || !whole(end->block) || text.find('/') != text.npos)
+    return fail("{}: expected an address, IP:PORT or [IPv6]:PORT, or nothing", text);
+  to = {.address = end->block.base, .port = end->port.value_or(kHealthzPort)};
+  return {};
+}
+
 Result<> store_xdp(const std::string& text, agent::XdpMode& to) {
   static constexpr std::array<std::pair<std::string_view, agent::XdpMode>, 4> kModes{{
       {"auto", agent::XdpMode::automatic},
@@ -164,6 +182,9 @@ constexpr std::array kFlags{
     RunFlag{"source-port-range", "A-B...",
             "Ports of source NAT, at most two ranges (61000-65535 1024-29999)", true,
             [](const Values& v, Options& o) { return store_source_ports(v, o.source_ports); }},
+    RunFlag{"healthz-bind-address", "IP[:PORT]",
+            "Where /healthz and /livez are; empty: nowhere (0.0.0.0:10256)", false,
+            [](const Values& v, Options& o) { return store_healthz(v[0], o.healthz); }},
     RunFlag{"pin-path", "DIR", "Where the tables are pinned, on a bpf file system", false,
             [](const Values& v, Options& o) { return store_text(v[0], o.pin_path); }},
     RunFlag{"max-services", "N", "Service ports, each family by itself (65536)", false,

@@ -49,12 +49,19 @@ struct Service {
   std::vector<LoadBalancerAddress> load_balancer;
   TrafficPolicy internal_policy = TrafficPolicy::cluster;  // spec.internalTrafficPolicy
   TrafficPolicy external_policy = TrafficPolicy::cluster;  // spec.externalTrafficPolicy
+  std::uint16_t health_check_node_port = 0;                // spec.healthCheckNodePort, 0: none
   // spec.sessionAffinity: ClientIP with sessionAffinityConfig.clientIP.timeoutSeconds; 0: None
   std::chrono::seconds affinity{0};
   std::vector<Cidr> source_ranges;  // spec.loadBalancerSourceRanges, host bits cleared
   bool reset_on_removal = false;    // annotation service.weir/on-removal: reset
   friend bool operator==(const Service&, const Service&) = default;
 };
+
+// Whether the API has a healthCheckNodePort for it.
+inline bool needs_health_check(const Service& service) {
+  return service.type == ServiceType::load_balancer &&
+         service.external_policy == TrafficPolicy::local;
+}
 
 struct EndpointPort {
   std::string name;  // nil is ""
@@ -85,8 +92,10 @@ struct EndpointSlice {
 
 struct Node {
   std::string name;
-  std::string zone;                // label topology.kubernetes.io/zone
-  std::vector<Address> addresses;  // status.addresses of type InternalIP, ExternalIP
+  std::string zone;                 // label topology.kubernetes.io/zone
+  std::vector<Address> addresses;   // status.addresses of type InternalIP, ExternalIP
+  bool deleted = false;             // metadata.deletionTimestamp is there
+  std::vector<std::string> taints;  // spec.taints[].key
   friend bool operator==(const Node&, const Node&) = default;
 };
 

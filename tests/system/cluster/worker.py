@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from . import client, load, server, sockets
+from . import client, load, server, sockets, web
 
 PR_SET_PDEATHSIG = 1
 
@@ -26,7 +26,7 @@ CALLS = {
     "load_stop": load.load_stop, "serve": serve, "ping": lambda: "pong",
     "sleep": time.sleep, "socket_open": sockets.socket_open, "socket_ask": sockets.socket_ask,
     "socket_read": sockets.socket_read, "socket_connect": sockets.socket_connect,
-    "socket_close": sockets.socket_close,
+    "socket_close": sockets.socket_close, "fetch": web.fetch, "fetch_for": web.fetch_for,
 }
 writing = threading.Lock()
 

@@ -128,6 +128,29 @@ TEST_CASE("run: every flag reaches its option") {
   CHECK(o.node_ports == agent::PortRange{20'000, 20'099});
 }
 
+TEST_CASE("run: where /healthz and /livez are") {
+  const auto healthz = [](const std::string& text) -> std::string {
+    const auto at = options_of({"--healthz-bind-address", text}).healthz;
+    return at ? endpoint_text(at->address, at->port) : "nowhere";
+  };
+  CHECK(options_of({}).healthz == serve::ListenAddress{.address = Address{}, .port = 10'256});
+  CHECK(healthz("127.0.0.1:80") == "127.0.0.1:80");
+  CHECK(healthz("10.0.0.1") == "10.0.0.1:10256");
+  CHECK(healthz("[fd00::1]:8080") == "[fd00::1]:8080");
+  CHECK(healthz("::") == "[::]:10256");
+  CHECK(healthz("") == "nowhere");
+  CHECK(options_of({"--healthz-bind-address="}).healthz == std::nullopt);
+  CHECK(options_of_file("manifests: /m\nhealthz-bind-address: ''\n").healthz == std::nullopt);
+  CHECK(options_of_file("manifests: /m\nhealthz-bind-address: 10.0.0.1:1\n").healthz->port == 1);
+  for (const std::string bad : {"10256", ":10256", "10.0.0.0/8", "10.0.0.1/32", "10.0.0.1:0",
+                                "10.0.0.1:65536", "fd00::1:x", "localhost:80"}) {
+    const auto ran = run({"run", "--manifests", "/m", "--healthz-bind-address", bad});
+    CHECK(ran.status == 2);
+    CHECK(ran.err.find("--healthz-bind-address: " + bad + ": expected an address") !=
+          std::string::npos);
+  }
+}
+
 TEST_CASE("run: sizes, lifetimes, ports, path and level") {
   const auto o = options_of({"--max-services=1", "--max-backends=2", "--max-slots=3",
                              "--max-flows=4", "--max-half-open=5", "--tcp-timeout=6s",

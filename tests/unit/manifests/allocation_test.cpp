@@ -204,6 +204,62 @@ TEST_CASE("exhausted node ports leave a service out; an exhausted balancer pool 
         std::string::npos);
 }
 
+TEST_CASE("health check node ports are allocated like node ports, beside those of TCP") {
+  const std::string local = "  externalTrafficPolicy: Local\n";
+  const auto load = [](Folder& folder, const std::string& text) {
+    folder.write("a.yaml", text);
+    folder.open();
+  };
+  {
+    Folder folder;
+    load(folder, service_text("lb", kBalancer + local) + "---\n" +
+                     service_text("np", kNodePort + local) + "---\n" +
+                     service_text("cluster", kBalancer));
+    // If this fails, nodes of two versions disagree. The number is from a script of its own.
+    CHECK(folder.service("lb").health_check_node_port == 30'208);
+    CHECK(folder.service("np").health_check_node_port == 0);
+    CHECK(folder.service("cluster").health_check_node_port == 0);
+  }
+  // Three numbers: one is stated elsewhere, one is the node port. UDP may have the same.
+  Folder folder;
+  Lines lines;
+  folder.options.node_port_last = 30'002;
+  const std::string udp = "  type: NodePort\n  ports: [{port: 80, protocol: UDP}]\n";
+  load(folder, service_text("a", kBalancer + local) + "---\n" + service_text("b", kNodePort) +
+                   "---\n" + service_text("c", udp) + "---\n" + service_text("d", udp) + "---\n" +
+                   service_text("e", udp));
+  CHECK(folder.state().services.size() == 5);
+  CHECK(std::set{folder.service("a").ports[0].node_port, folder.service("b").ports[0].node_port,
+                 folder.service("a").health_check_node_port}
+            .size() == 3);
+  folder.write("b.yaml", service_text("f", kBalancer + local));
+  REQUIRE(folder.until([&] { return !lines.warnings.empty(); }));
+  CHECK_FALSE(folder.has("f"));
+  // What is stated goes before what is allocated, in whatever order they stand.
+  Folder stated;
+  stated.options.node_port_last = 30'002;
+  load(stated, service_text("a", kBalancer + local) + "---\n" +
+                   service_text("z", kNodePort.substr(0, kNodePort.find("port: 80")) +
+                                         "port: 80, nodePort: 30001}]\n"));
+  CHECK(stated.service("z").ports[0].node_port == 30'001);
+  CHECK(stated.service("a").health_check_node_port != 30'001);
+  CHECK(stated.service("a").ports[0].node_port != 30'001);
+  // A health check node port that is stated: the others get what is left.
+  Folder left;
+  left.options.node_port_last = 30'009;
+  std::string text = service_text("z", kBalancer + local +
+                                           "  allocateLoadBalancerNodePorts: false\n"
+                                           "  healthCheckNodePort: 30005\n");
+  for (int i = 0; i < 9; ++i) text += "---\n" + service_text("s" + std::to_string(i), kNodePort);
+  load(left, text);
+  CHECK(left.service("z").health_check_node_port == 30'005);
+  std::set<std::uint16_t> given;
+  for (int i = 0; i < 9; ++i)
+    given.insert(left.service("s" + std::to_string(i)).ports[0].node_port);
+  CHECK(given.size() == 9);
+  CHECK_FALSE(given.contains(30'005));
+}
+
 TEST_CASE("a service with more ports than there are is refused quickly and takes none") {
   Lines lines;
   Folder folder;

@@ -167,6 +167,53 @@ TEST_CASE("addresses: bad ones, of the wrong family, of no use to a service") {
              "\"x\""});
 }
 
+TEST_CASE("health check node ports") {
+  const std::string ports = "  ports: [{port: 80, nodePort: 30005}]\n";
+  const std::string local = "  type: LoadBalancer\n  externalTrafficPolicy: Local\n";
+  const auto of_number = [&](const std::string& spec, const std::string& number) {
+    return of_service(spec + ports + "  healthCheckNodePort: " + number + "\n");
+  };
+  const std::string field = "spec.healthCheckNodePort: expected ";
+  CHECK(of_number(local, "31000").empty());
+  CHECK(of_number(local, "0").empty());
+  for (const std::string bad : {"-1", "29999", "32768", "100000", "1.5", "true"})
+    CHECK(of_number(local, bad) ==
+          Said{"document 1, line 9: " + field + "a number from 30000 to 32767, got " + bad});
+  const std::string none =
+      "none, since spec.type is not LoadBalancer with spec.externalTrafficPolicy Local, got 31000";
+  CHECK(of_number("  type: LoadBalancer\n", "31000") ==
+        Said{"document 1, line 8: " + field + none});
+  CHECK(of_number("  type: NodePort\n  externalTrafficPolicy: Local\n", "31000") ==
+        Said{"document 1, line 9: " + field + none});
+  CHECK(of_number("  type: NodePort\n", "0").empty());
+  CHECK(of_number(local, "30005") ==
+        Said{"document 1, line 9: " + field +
+             "a TCP node port that no port of the service has, got 30005"});
+  CHECK(of_number(local, "30001") ==
+        Said{"document 1, line 9: " + field +
+             "a TCP node port of its own, got 30001, which Service default/good has (a.yaml, "
+             "document 1, line 1)"});
+}
+
+TEST_CASE("what says that a node is going away") {
+  const auto of_node = [](const std::string& metadata, const std::string& spec) {
+    return complaints("apiVersion: v1\nkind: Node\nmetadata:\n  name: n\n" + metadata + spec);
+  };
+  CHECK(of_node("  deletionTimestamp: 17\n", "") ==
+        Said{"document 1, line 5: metadata.deletionTimestamp: expected text (in quotes), got 17"});
+  CHECK(of_node("", "spec:\n  taints: yes\n") ==
+        Said{"document 1, line 6: spec.taints: expected a list, got yes"});
+  CHECK(of_node("", "spec:\n  taints: [{effect: NoExecute}]\n") ==
+        Said{"document 1, line 6: spec.taints[0].key: expected the name of the taint, got "
+             "nothing"});
+  CHECK(of_node("", "spec:\n  taints: [{key: a, effect: Never}]\n") ==
+        Said{"document 1, line 6: spec.taints[0].effect: expected one of NoSchedule, "
+             "PreferNoSchedule, NoExecute, got \"Never\""});
+  CHECK(of_node("", "spec:\n  taints: [{key: a}]\n") ==
+        Said{"document 1, line 6: spec.taints[0].effect: expected one of NoSchedule, "
+             "PreferNoSchedule, NoExecute, got nothing"});
+}
+
 TEST_CASE("what two services cannot both have") {
   CHECK(of_service("  clusterIP: 10.96.0.1\n  ports: [{port: 80}]\n") ==
         Said{"document 1, line 6: spec.clusterIP: expected an address of its own, got 10.96.0.1, "

@@ -83,6 +83,7 @@ status:
   CHECK(texts(service.external_ips) == std::vector<std::string>{"203.0.113.7"});
   CHECK(service.internal_policy == TrafficPolicy::local);
   CHECK(service.external_policy == TrafficPolicy::local);
+  CHECK(service.health_check_node_port == 31'999);
   const std::vector<ServicePort> ports{{"web", Protocol::tcp, 80, 30'080},
                                        {"dns", Protocol::udp, 53, 30'053},
                                        {"dns-tcp", Protocol::tcp, 53, 30'053},
@@ -231,6 +232,31 @@ status:
   CHECK(node.name == "node-a");
   CHECK(node.zone == "z1");
   CHECK(texts(node.addresses) == std::vector<std::string>{"10.0.0.1", "2001:db8::1"});
+}
+
+TEST_CASE("Node: what says that it is going away") {
+  Lines lines;
+  Folder folder;
+  folder.write("a.yaml", R"(
+apiVersion: v1
+kind: Node
+metadata: {name: going, deletionTimestamp: "2026-01-01T00:00:00Z"}
+spec:
+  taints:
+    - {key: ToBeDeletedByClusterAutoscaler, value: "1767225600", effect: NoSchedule}
+    - {key: other, effect: NoExecute}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: staying}
+)");
+  folder.open();
+  CHECK(lines.warnings.empty());
+  const Node& going = folder.state().nodes.at("going");
+  CHECK(going.deleted);
+  CHECK(going.taints == std::vector<std::string>{"ToBeDeletedByClusterAutoscaler", "other"});
+  CHECK_FALSE(folder.state().nodes.at("staying").deleted);
+  CHECK(folder.state().nodes.at("staying").taints.empty());
 }
 
 TEST_CASE("Lists, JSON, and kinds that weir does not read") {

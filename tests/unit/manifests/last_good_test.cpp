@@ -197,6 +197,37 @@ TEST_CASE("a duplicate cluster IP or node port keeps the service's last good ver
   CHECK(ip_of("c") == "10.96.0.2");
 }
 
+TEST_CASE("who is served keeps its health check node port, whatever file claims it next") {
+  const auto balancer = [](const std::string& name, const std::string& number) {
+    return service_text(name,
+                        "  type: LoadBalancer\n  externalTrafficPolicy: Local\n"
+                        "  ports: [{port: 80, nodePort: 3100" +
+                            number + "}]\n  healthCheckNodePort: 3200" + number + "\n");
+  };
+  Folder folder;
+  folder.write("b.yaml", balancer("b", "1"));
+  folder.open();
+  Lines lines;
+  std::string thief = balancer("a", "2");
+  thief.replace(thief.find("32002"), 5, "32001");
+  folder.write("a.yaml", thief);
+  REQUIRE(folder.until([&] { return lines.warnings.size() == 1; }));
+  CHECK(contains(lines.take_warnings()[0],
+                 "spec.healthCheckNodePort: expected a TCP node port of its own, got 32001"));
+  CHECK(folder.service("b").health_check_node_port == 32'001);
+  CHECK_FALSE(folder.has("a"));
+  // A change of this number alone is a new claim, which goes behind those that are served.
+  std::filesystem::remove(folder.file("a.yaml"));
+  folder.write("c.yaml", balancer("c", "3"));
+  REQUIRE(folder.until([&] { return folder.has("c"); }));
+  std::string moved = balancer("b", "1");
+  moved.replace(moved.find("32001"), 5, "32003");
+  folder.write("b.yaml", moved);
+  REQUIRE(folder.until([&] { return !lines.warnings.empty(); }));
+  CHECK(folder.service("c").health_check_node_port == 32'003);
+  CHECK(folder.service("b").health_check_node_port == 32'001);
+}
+
 TEST_CASE("a service that no longer fits goes back to its last version") {
   Folder folder;
   folder.options.node_port_last = 30'001;

@@ -34,6 +34,8 @@ class Allocator {
     for (const auto& port : manifest.ports)
       if (port.port.node_port != 0)
         ports_.at(port.port.protocol).reserve(number(port.port.node_port));
+    if (manifest.service.health_check_node_port != 0)
+      health_check_ports().reserve(number(manifest.service.health_check_node_port));
   }
 
   // The complete service, or why not; then nothing was taken.
@@ -45,6 +47,7 @@ class Allocator {
     for (const auto& port : manifest.ports) service.ports.push_back(port.port);
     auto done = add_cluster_ips(manifest, service);
     if (done) done = add_node_ports(manifest, service);
+    if (done) done = add_health_check_port(service);
     if (!done) {
       give_back(manifest, service);
       return std::unexpected{done.error()};
@@ -64,6 +67,9 @@ class Allocator {
     // Below the range: wraps to a number outside of it.
     return static_cast<std::uint64_t>(port) - options_.node_port_first;
   }
+
+  // One listens there.
+  [[nodiscard]] NumberPool& health_check_ports() { return ports_.at(Protocol::tcp); }
 
   void reserve(const Address& address) {
     for (auto& pool : cluster_) pool.reserve(address);
@@ -161,6 +167,20 @@ class Allocator {
       if (taken->moved)
         note(log::Level::info, fmt::format("node port {} is not its first choice", port.node_port));
     }
+    return {};
+  }
+
+  Result<> add_health_check_port(Service& service) {
+    if (!needs_health_check(service) || service.health_check_node_port != 0) return {};
+    const auto taken = health_check_ports().take(hash("health-check-node-port"));
+    if (!taken)
+      return fail("spec.healthCheckNodePort: no TCP node port is left from {} to {}",
+                  options_.node_port_first, options_.node_port_last);
+    service.health_check_node_port =
+        static_cast<std::uint16_t>(taken->number + options_.node_port_first);
+    if (taken->moved)
+      note(log::Level::info, fmt::format("health check node port {} is not its first choice",
+                                         service.health_check_node_port));
     return {};
   }
 

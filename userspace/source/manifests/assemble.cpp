@@ -30,6 +30,7 @@ bool same_claims(const ServiceManifest& a, const ServiceManifest& b) {
     return std::pair{port.port.protocol, port.port.node_port};
   };
   return a.unserved == b.unserved && a.service.cluster_ips == b.service.cluster_ips &&
+         a.service.health_check_node_port == b.service.health_check_node_port &&
          std::ranges::equal(a.ports, b.ports, {}, claim, claim);
 }
 
@@ -60,11 +61,24 @@ class Claims {
                         i, to_string(port.protocol), port.node_port, owner->key.to_string(),
                         where(owner->place))));
     }
+    claim_health_check(object, manifest, conflicts);
     if (conflicts.empty()) take(object, manifest);
     return conflicts;
   }
 
  private:
+  void claim_health_check(const Object& object, const ServiceManifest& manifest,
+                          std::vector<Line>& conflicts) const {
+    const std::uint16_t port = manifest.service.health_check_node_port;
+    if (port == 0) return;
+    if (const Object* owner = other(node_ports_, {Protocol::tcp, port}, object))
+      conflicts.push_back(warning(
+          object.place, manifest.health_check_line,
+          fmt::format("spec.healthCheckNodePort: expected a TCP node port of its own, got {}, "
+                      "which Service {} has ({})",
+                      port, owner->key.to_string(), where(owner->place))));
+  }
+
   template <class K>
   static const Object* other(const std::map<K, const Object*>& claims, const K& key,
                              const Object& self) {
@@ -77,6 +91,9 @@ class Claims {
     for (const auto& port : manifest.ports)
       if (port.port.node_port != 0)
         node_ports_.emplace(std::pair{port.port.protocol, port.port.node_port}, &object);
+    if (manifest.service.health_check_node_port != 0)
+      node_ports_.emplace(std::pair{Protocol::tcp, manifest.service.health_check_node_port},
+                          &object);
   }
 
   std::map<Address, const Object*> addresses_;

@@ -43,6 +43,7 @@ struct ServiceManifest {
   FamilyPolicy family_policy = FamilyPolicy::unset;
   std::vector<Family> families;            // spec.ipFamilies
   std::vector<unsigned> cluster_ip_lines;  // beside service.cluster_ips
+  unsigned health_check_line = 0;          // of spec.healthCheckNodePort
   unsigned spec_line = 0;
 };
 

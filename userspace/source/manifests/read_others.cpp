@@ -116,6 +116,24 @@ bool read_readiness(const Field& status) {
   return ready;
 }
 
+constexpr std::array<Choice<bool>, 3> kTaintEffects{
+    {{"NoSchedule", true}, {"PreferNoSchedule", true}, {"NoExecute", true}}};
+
+void read_taints(const Field& spec, Node& node) {
+  const Field list = spec["taints"].list();
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const Field item = list.item(i);
+    const Field taint = item.map();
+    if (!taint.present()) continue;
+    const Field effect = taint["effect"];
+    if (!effect.choice(kTaintEffects, false) && !effect.present())
+      effect.expected("one of NoSchedule, PreferNoSchedule, NoExecute");
+    std::string key = taint["key"].text();
+    if (key.empty()) taint["key"].expected("the name of the taint");
+    node.taints.push_back(std::move(key));
+  }
+}
+
 }  // namespace
 
 SliceManifest read_slice(const Field& root) {
@@ -166,6 +184,9 @@ Node read_node(const Field& root) {
   const Labels labels = metadata["labels"].labels();
   const auto zone = labels.find("topology.kubernetes.io/zone");
   if (zone != labels.end()) node.zone = zone->second;
+  node.deleted = !metadata["deletionTimestamp"].text().empty();
+  const Field spec = root["spec"].map();
+  read_taints(spec, node);
   const Field status = root["status"].map();
   const Field list = status["addresses"].list();
   for (std::size_t i = 0; i < list.size(); ++i) {

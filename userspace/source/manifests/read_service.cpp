@@ -62,6 +62,23 @@ void read_node_port(const Field& field, ServiceType type, const Options& options
       field.number(options.node_port_first, options.node_port_last).value_or(0));
 }
 
+// Only a load balancer that must find the nodes with local endpoints asks for it.
+void read_health_check(const Field& field, const Options& options, ServiceManifest& manifest) {
+  Service& service = manifest.service;
+  manifest.health_check_line = field.line();
+  if (!field.present() ||
+      (field.value()->kind == ValueKind::number && field.value()->scalar == "0"))
+    return;
+  if (!needs_health_check(service))
+    return field.expected(
+        "none, since spec.type is not LoadBalancer with spec.externalTrafficPolicy Local");
+  const auto number = field.number(options.node_port_first, options.node_port_last).value_or(0);
+  service.health_check_node_port = static_cast<std::uint16_t>(number);
+  for (const auto& port : manifest.ports)
+    if (number != 0 && port.port.protocol == Protocol::tcp && port.port.node_port == number)
+      field.expected("a TCP node port that no port of the service has");
+}
+
 // Ports of one service that exclude each other.
 class PortChecks {
  public:
@@ -234,6 +251,7 @@ ServiceManifest read_service(const Field& root, const Options& options) {
   read_cluster_ips(spec, manifest);
   check_families(spec, manifest);
   read_ports(spec, options, manifest);
+  read_health_check(spec["healthCheckNodePort"], options, manifest);
   const Field externals = spec["externalIPs"].list();
   for (std::size_t i = 0; i < externals.size(); ++i) {
     const Field external = externals.item(i);

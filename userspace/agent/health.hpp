@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the health servers are to say, told to them at each publication.
+#pragma once
+
+#include <memory>
+
+#include "agent/options.hpp"
+#include "base/result.hpp"
+#include "model/cluster.hpp"
+#include "node/devices.hpp"
+#include "serve/health_server.hpp"
+
+namespace weir::agent {
+
+class Health {
+ public:
+  static Result<Health> start(const Options& options);
+
+  // A publication of this state begins. Where it fails, the checks stay as they are, as do the
+  // tables, and the next one begins where this one did.
+  void begin(const ClusterState& cluster);
+  // What began is in force.
+  void done(const ClusterState& cluster, const node::NodeNetwork& network);
+
+ private:
+  Health(const Options& options, std::unique_ptr<serve::HealthServer> server)
+      : options_{&options}, server_{std::move(server)} {}
+  [[nodiscard]] std::vector<Address> addresses(const node::NodeNetwork& network) const;
+
+  const Options* options_;
+  std::unique_ptr<serve::HealthServer> server_;
+};
+
+}  // namespace weir::agent

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// /healthz, /livez and every healthCheckNodePort of a node.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/result.hpp"
+#include "serve/health.hpp"
+#include "serve/http_server.hpp"
+#include "serve/sync_health.hpp"
+
+namespace weir::serve {
+
+class HealthServer {
+ public:
+  // At first only /healthz and /livez; without an address, not even these.
+  static Result<std::unique_ptr<HealthServer>> start(std::optional<ListenAddress> healthz);
+  HealthServer(const HealthServer&) = delete;
+  HealthServer& operator=(const HealthServer&) = delete;
+  ~HealthServer() = default;
+
+  // All of these return at once, whatever the clients do.
+  void queued() { sync_.queued(std::chrono::steady_clock::now()); }
+  void updated() { sync_.updated(std::chrono::system_clock::now()); }
+  void set_eligible(bool eligible) { eligible_ = eligible; }
+  // Every check at each of these addresses; the unspecified one stands for all.
+  void serve(const std::vector<HealthCheck>& checks, const std::vector<Address>& addresses);
+
+ private:
+  explicit HealthServer(std::optional<ListenAddress> healthz) : healthz_{healthz} {}
+  [[nodiscard]] Reply answer(std::string_view path) const;
+
+  std::optional<ListenAddress> healthz_;
+  SyncHealth sync_;
+  std::atomic<bool> eligible_{true};
+  // Last, so that its thread ends before what that looks at.
+  std::unique_ptr<HttpServer> http_;
+};
+
+}  // namespace weir::serve
