@@ -23,6 +23,7 @@ WEIR_BYTEWISE(weir_service_key)
 WEIR_BYTEWISE(weir_service)
 WEIR_BYTEWISE(weir_version)
 WEIR_BYTEWISE(weir_flow_key)
+WEIR_BYTEWISE(weir_fragment_key)
 WEIR_BYTEWISE(weir_device)
 WEIR_BYTEWISE(weir_name)
 
@@ -38,7 +39,8 @@ static_assert(MapData<weir_addr> && MapData<weir_address> && MapData<weir_servic
               MapData<weir_service> && MapData<weir_version> && MapData<weir_slot> &&
               MapData<weir_backend> && MapData<weir_flow_key> && MapData<weir_flow> &&
               MapData<weir_expiry> && MapData<weir_device> && MapData<weir_config> &&
-              MapData<weir_state> && MapData<weir_stat> && MapData<weir_name>);
+              MapData<weir_state> && MapData<weir_stat> && MapData<weir_name> &&
+              MapData<weir_fragment_key> && MapData<weir_fragment>);
 
 struct CounterText {
   std::string_view name;  // as in `weir drops` and metrics: "drop_no_route"

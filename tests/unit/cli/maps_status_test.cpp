@@ -94,7 +94,7 @@ TEST_CASE("status: the fill of every table") {
 
   const auto status = run_json(command(maps, {"status"}));
   const auto& tables = status["tables"];
-  CHECK(tables.Size() == 17);
+  CHECK(tables.Size() == 18);
   const auto entries = [&](const char* name) {
     return row_of(tables, "table", name)["entries"].GetUint64();
   };
@@ -155,7 +155,7 @@ TEST_CASE("status shows what is attached where, and cleanup takes it off") {
   const auto removed = run_json(command(maps, {"cleanup"}));
   CHECK(removed["attachments_removed"].GetUint64() == 1);
   CHECK(removed["programs_removed"].GetUint64() == 1);
-  CHECK(removed["maps_removed"].GetUint64() == 17);
+  CHECK(removed["maps_removed"].GetUint64() == 18);
   CHECK_FALSE(std::filesystem::exists(maps.pins().path()));
   // The device is free again: its program is gone, and not only the pin.
   __u32 id = 1;
@@ -243,7 +243,7 @@ TEST_CASE("drops: summed over the CPUs, zeros on request") {
 TEST_CASE("map list: layout and size") {
   PinnedMaps maps;
   const auto rows = run_json(command(maps, {"map", "list"}));
-  CHECK(rows.Size() == 17);
+  CHECK(rows.Size() == 18);
   CHECK(std::string{rows[0]["map"].GetString()} == "weir_address");
   const auto& flow = row_of(rows, "map", "weir_flow");
   CHECK(std::string{flow["type"].GetString()} == "hash");
@@ -308,6 +308,35 @@ TEST_CASE("map dump: keys sorted, ports in host order, names of devices") {
   const auto devices = run_json(command(maps, {"map", "dump", "weir_xdp_tx"}));
   REQUIRE(devices.Size() == 1);
   CHECK(std::string{devices[0]["device"].GetString()} == "lo");
+}
+
+TEST_CASE("map dump: datagrams of both families by their ids") {
+  PinnedMaps maps;
+  const weir_fragment value{
+      .sport = htons(4000), .dport = htons(53), .seen = 7, .proto = IPPROTO_UDP, .zero = {}};
+  maps.put("weir_fragment",
+           weir_fragment_key{.saddr = address("10.0.0.1"),
+                             .daddr = address("10.96.0.10"),
+                             .id = htons(4711),
+                             .proto = IPPROTO_UDP,
+                             .zero = {}},
+           value);
+  const auto four = run_json(command(maps, {"map", "dump", "weir_fragment"}));
+  REQUIRE(four.Size() == 1);
+  CHECK(std::string{four[0]["from"].GetString()} == "10.0.0.1:4000");
+  CHECK(std::string{four[0]["to"].GetString()} == "10.96.0.10:53");
+  CHECK(four[0]["id"].GetUint64() == 4711);
+  CHECK(std::string{four[0]["protocol"].GetString()} == "UDP");
+  maps.put("weir_fragment",
+           weir_fragment_key{.saddr = address("10.0.0.1"),
+                             .daddr = address("10.96.0.10"),
+                             .id = htonl(0x12345678),
+                             .proto = 0,
+                             .zero = {}},
+           value);
+  const auto both = run_json(command(maps, {"map", "dump", "weir_fragment"}));
+  REQUIRE(both.Size() == 2);
+  CHECK(both[0]["id"].GetUint64() + both[1]["id"].GetUint64() == 0x12345678 + 4711);
 }
 
 TEST_CASE("map dump: the head of the queue, counters, and a map that the ABI does not know") {
