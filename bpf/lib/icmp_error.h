@@ -72,17 +72,18 @@ static __always_inline enum weir_counter icmp_route(const struct ctx *ctx, struc
 }
 
 /*
- * In whose name the message goes on. Towards the client a backend is called the
- * service; towards a backend that sees the node as its client, so is everybody
- * behind it, since the way back and the filters there know no other. All else,
- * a router's name above all, stays.
+ * In whose name the message goes on. A router keeps its name where the flow's
+ * addresses are seen by all on the way. Where the source was translated nobody
+ * there knows the routers behind it, and filters drop them, or a node that gets
+ * a packet from itself: so there all speak as the flow's other end. Towards the
+ * client a backend is always called the service.
  */
 static __always_inline const struct weir_addr *icmp_source(const struct steering *st,
 							   const struct weir_addr *backend)
 {
 	const struct action *act = &st->action;
-	bool change = act->flags & WEIR_FLOW_REPLY ? addr_equal(&st->packet.key.saddr, backend)
-						   : act->flags & WEIR_FLOW_SEND;
+	bool change = act->flags & WEIR_FLOW_SEND ||
+		      (act->flags & WEIR_FLOW_REPLY && addr_equal(&st->packet.key.saddr, backend));
 
 	return change ? &act->saddr : &st->packet.key.saddr;
 }

@@ -52,8 +52,9 @@ Message to_client(const Conversation& talk, const Packet& request, bool own, Icm
   return {.hook = at_tc(path.reply),
           .device = path.reply_device,
           .sent = Packet::error(from, there.frame(), kind, quoted),
-          .wanted =
-              Packet::error(own ? talk.frontend().ip : from, seen.frame(), kind, quoted).ttl(hops)};
+          .wanted = Packet::error(own || path.sent ? talk.frontend().ip : from, seen.frame(), kind,
+                                  quoted)
+                        .ttl(hops)};
 }
 
 // About a reply that went to the client, on to the backend. `own`: from the client.

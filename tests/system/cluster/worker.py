@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from . import client, load, server
+from . import client, icmp, load, server
 
 PR_SET_PDEATHSIG = 1
 
@@ -24,7 +24,8 @@ CALLS = {
     "ask": client.ask, "ask_all": client.ask_all, "bulk": client.bulk,
     "first_answer": client.first_answer, "load_start": load.load_start,
     "load_stop": load.load_stop, "serve": serve, "ping": lambda: "pong",
-    "sleep": time.sleep,
+    "sleep": time.sleep, "echo": icmp.echo, "time_exceeded": icmp.time_exceeded,
+    "path_mtu": icmp.path_mtu, "datagrams": icmp.datagrams,
 }
 writing = threading.Lock()
 
