@@ -6,11 +6,8 @@
 #include "lib/weir_bpf.h"
 
 #include "lib/ctx_skb.h"
-#include "lib/icmp.h"
+#include "lib/icmp_error.h"
 #include "lib/reset.h"
-
-/* Not TC_ACT_OK: the programs behind us, the CNI's among them, have a say too. */
-#define ON TC_ACT_UNSPEC
 
 static __always_inline int drop(enum weir_counter why)
 {
@@ -20,24 +17,21 @@ static __always_inline int drop(enum weir_counter why)
 
 static __always_inline int answer(const struct ctx *ctx, struct steering *st, bool ethernet)
 {
-	int verdict = st->why == WEIR_answer_reset ? reset_answer(ctx->hook, st, ethernet)
-						   : icmp_answer(ctx->hook, st, ethernet);
+	int verdict;
 
+	/* No errors about later fragments (RFC 1122, 3.2.2): they have no ports to say for whom. */
+	if (fragment_later(&st->packet))
+		return drop(WEIR_drop_fragment);
+	if (st->why == WEIR_answer_reset) /* one packet for one packet, so without limit */
+		verdict = reset_answer(ctx->hook, st, ethernet);
+	else if (icmp_allowed())
+		verdict = icmp_answer(ctx->hook, st, ethernet);
+	else
+		return drop(WEIR_drop_answer_limit);
 	if (verdict == TC_ACT_SHOT)
 		return drop(WEIR_drop_answer_failed);
 	count(st->why);
 	return verdict;
-}
-
-/* Where the backend is on the client's own bridge, the frame must stay bridged. */
-static __always_inline bool keep_bridged(const struct ctx *ctx, const struct action *act)
-{
-	struct ethhdr *eth = cursor_peek(ctx_frame(ctx), 0, sizeof(*eth));
-
-	if (!eth)
-		return false;
-	__builtin_memcpy(eth->h_dest, act->way.dmac, ETH_ALEN);
-	return true;
 }
 
 static __always_inline int translate(const struct ctx *ctx, const struct steering *st,
@@ -74,6 +68,17 @@ static __always_inline int send(const struct ctx *ctx, struct steering *st,
 	return verdict;
 }
 
+/* Not ours, but for an ICMP message: that may be about what is ours. */
+static __always_inline int pass(const struct ctx *ctx, struct steering *st, bool ethernet)
+{
+	int verdict = ON;
+
+	if (st->why == WEIR_pass_protocol && icmp_message(&st->packet))
+		verdict = icmp_steer(ctx->hook, st, ethernet);
+	count(st->why);
+	return verdict;
+}
+
 static __always_inline int ingress(struct __sk_buff *skb, enum edge edge, bool ethernet)
 {
 	struct ctx ctx = { .hook = skb };
@@ -82,8 +87,7 @@ static __always_inline int ingress(struct __sk_buff *skb, enum edge edge, bool e
 
 	switch (steer_ingress(&ctx, &st, &record, edge, ethernet ? 0 : skb->protocol)) {
 	case VERDICT_PASS:
-		count(st.why);
-		return ON;
+		return pass(&ctx, &st, ethernet);
 	case VERDICT_TRANSLATE:
 		return translate(&ctx, &st, record, edge, false);
 	case VERDICT_SEND:
@@ -108,6 +112,7 @@ static __always_inline int egress(struct __sk_buff *skb, enum edge edge, bool et
 	case VERDICT_DROP:
 		return drop(st.why);
 	case VERDICT_PASS:
+		return pass(&ctx, &st, ethernet);
 	case VERDICT_SEND: /* never at egress: steer_hit() */
 	case VERDICT_ANSWER:
 		count(st.why);

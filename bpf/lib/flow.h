@@ -66,6 +66,7 @@ struct scratch {
 	struct bpf_fib_lookup fib;
 	struct weir_expiry expiry;
 	__u32 zero;
+	struct weir_fragment_key datagram;
 };
 
 struct {

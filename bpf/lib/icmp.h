@@ -21,14 +21,20 @@ struct icmp_header {
 };
 
 enum {
+	ICMP4_ECHO_REPLY = 0,
 	ICMP4_UNREACHABLE = 3,
 	ICMP4_PORT_UNREACHABLE = 3,
 	ICMP4_FRAGMENTATION_NEEDED = 4,
+	ICMP4_ECHO = 8,
 	ICMP4_TIME_EXCEEDED = 11,
+	ICMP4_PARAMETER_PROBLEM = 12,
 	ICMP6_UNREACHABLE = 1,
 	ICMP6_PORT_UNREACHABLE = 4,
 	ICMP6_PACKET_TOO_BIG = 2,
 	ICMP6_TIME_EXCEEDED = 3,
+	ICMP6_PARAMETER_PROBLEM = 4,
+	ICMP6_ECHO = 128,
+	ICMP6_ECHO_REPLY = 129,
 };
 
 #define ICMP_TTL       64
@@ -38,7 +44,22 @@ enum {
 #define NEXT_ICMP4     1
 #define NEXT_ICMP6     58
 
+/* Errors that a CPU makes: a thousand a second, as Linux does by itself, and a hundred at once. */
+#define ICMP_INTERVAL 1000000ULL /* ns */
+#define ICMP_BURST    (100 * ICMP_INTERVAL)
+
+/* The packet that an error quotes. Offsets are from the frame's start. */
+struct quote {
+	__u32 l3;
+	__u32 l4;
+	__u32 end; /* of what is quoted */
+	__u32 sum; /* what was added to the message's bytes so far, in one's complement */
+};
+
+/* Not on the stack: what the verifier does not know it need not follow, either. */
 struct icmp_space {
+	struct quote quoted;
+	__u64 paid; /* ns of the coarse clock: until then the errors made so far are paid for */
 	__u8 quote[ICMP_QUOTE_MAX];
 	union {
 		struct {
@@ -59,6 +80,29 @@ struct {
 	__type(value, struct icmp_space);
 	__uint(max_entries, 1);
 } weir_icmp SEC(".maps");
+
+static __always_inline struct icmp_space *icmp_space(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&weir_icmp, &zero);
+}
+
+/* One more error? A token bucket, kept as the time at which it would be full again. */
+static __always_inline bool icmp_allowed(void)
+{
+	struct icmp_space *space = icmp_space();
+	__u64 now = bpf_ktime_get_coarse_ns();
+
+	if (!space)
+		return false;
+	if (space->paid < now)
+		space->paid = now;
+	if (space->paid - now >= ICMP_BURST)
+		return false;
+	space->paid += ICMP_INTERVAL;
+	return true;
+}
 
 /*
  * Cuts the packet to `quoted` L4 bytes. The checksum of a packet from a sender
@@ -169,8 +213,8 @@ static __always_inline void icmp_fill6(struct icmp_space *space, const struct pa
 __noinline int icmp_answer(struct __sk_buff *skb, struct steering *st, __u32 ethernet)
 {
 	struct ctx ctx = { .hook = skb };
-	__u32 zero = 0, quoted, room;
-	struct icmp_space *space = bpf_map_lookup_elem(&weir_icmp, &zero);
+	struct icmp_space *space = icmp_space();
+	__u32 quoted, room;
 	const struct packet *p;
 	long partial;
 	__u64 quote; /* in 64 bits, or Linux 6.1 forgets the lower bound */

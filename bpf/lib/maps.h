@@ -34,6 +34,7 @@ WEIR_MAP(weir_flow, HASH, struct weir_flow_key, struct weir_flow, 4096, 0);
 WEIR_MAP(weir_half_tcp, LRU_HASH, struct weir_flow_key, struct weir_flow, 4096, 0);
 WEIR_MAP(weir_half_udp, LRU_HASH, struct weir_flow_key, struct weir_flow, 4096, 0);
 WEIR_MAP(weir_affinity, LRU_HASH, struct weir_affinity_key, struct weir_affinity, 1024, 0);
+WEIR_MAP(weir_fragment, LRU_HASH, struct weir_fragment_key, struct weir_fragment, 8192, 0);
 WEIR_MAP(weir_state, ARRAY, __u32, struct weir_state, 1, BPF_F_MMAPABLE);
 WEIR_MAP(weir_stat, ARRAY, __u32, struct weir_stat, 1024, BPF_F_MMAPABLE);
 WEIR_MAP(weir_counter, PERCPU_ARRAY, __u32, __u64, WEIR_COUNTER_MAX, 0);

@@ -5,8 +5,10 @@
 
 #include "cursor.h"
 
-#define IPV4_FRAGMENT_MASK 0x3fff /* MF bit and offset; DF is not a fragment */
-#define IPV6_EXTENSIONS	   6	  /* more than anybody sends; RFC 8200, 4.1 lists six kinds */
+/* As IPv4 has them in frag_off, in host order; DF is not of a fragment. */
+#define FRAGMENT_MORE	0x2000
+#define FRAGMENT_OFFSET 0x1fff
+#define IPV6_EXTENSIONS 6 /* more than anybody sends; RFC 8200, 4.1 lists six kinds */
 
 enum tcp_flag {
 	TCP_FIN = 0x01,
@@ -21,9 +23,11 @@ struct packet {
 	__u32 l3_len; /* bytes from the IP header on, as the header says */
 	__u32 seq;    /* TCP, host order */
 	__u32 ack;
+	__u32 id; /* of a fragment's datagram, network order */
 	__u16 l3;
 	__u16 l4;
-	__u8 l4_len; /* of the TCP or UDP header */
+	__u16 fragment; /* FRAGMENT_*; 0: is none */
+	__u8 l4_len;	/* of the TCP or UDP header */
 	bool v4;
 	bool tagged; /* a VLAN tag in the frame */
 	__u8 ttl;
@@ -43,6 +47,12 @@ enum next_header {
 	NEXT_AUTHENTICATION = 51,
 	NEXT_DESTINATION = 60,
 };
+
+/* Ports are in the first fragment only. */
+static __always_inline bool fragment_later(const struct packet *p)
+{
+	return p->fragment & FRAGMENT_OFFSET;
+}
 
 static __always_inline struct weir_addr addr_from_v4(__be32 v4)
 {
@@ -123,28 +133,42 @@ static __always_inline enum weir_counter parse_ipv4(struct cursor *c, struct pac
 	p->key.proto = ip->protocol;
 	p->key.saddr = addr_from_v4(ip->saddr);
 	p->key.daddr = addr_from_v4(ip->daddr);
-	if (ip->frag_off & bpf_htons(IPV4_FRAGMENT_MASK))
-		return WEIR_pass_fragment;
+	p->fragment = bpf_ntohs(ip->frag_off) & (FRAGMENT_MORE | FRAGMENT_OFFSET);
+	p->id = ip->id;
 	options = header - sizeof(*ip);
 	barrier_var(options); /* or clang 22 lets the verifier see it below zero */
 	if (!cursor_take(c, options & 0x3f))
 		return WEIR_pass_malformed;
+	if (fragment_later(p))
+		return WEIR_pass_fragment;
 	return parse_l4(c, p, p->l3 + header);
+}
+
+/*
+ * Of eight bytes at ext. One that says it is all of the datagram (RFC 6946) is
+ * no fragment. Without branches, which the verifier would follow to the end of
+ * the walk each.
+ */
+static __always_inline void parse_fragment6(const __u8 *ext, struct packet *p)
+{
+	__u32 word = bpf_ntohs(*(const __be16 *)(ext + 2));
+
+	p->fragment = word >> 3 | (word & 1) << 13;
+	p->id = *(const __u32 *)(ext + 4);
 }
 
 /*
  * Steps over one extension header. Returns its length, 0 for a header that is
  * not one, and sets *bad where the walk must end.
  */
-static __always_inline __u32 parse_extension(struct cursor *c, __u8 *next, enum weir_counter *bad)
+static __always_inline __u32 parse_extension(struct cursor *c, struct packet *p, __u8 *next,
+					     enum weir_counter *bad)
 {
 	__u8 *ext, kind = *next;
 	__u32 len;
 
 	switch (kind) {
 	case NEXT_FRAGMENT:
-		*bad = WEIR_pass_fragment;
-		return 0;
 	case NEXT_HOP_BY_HOP:
 	case NEXT_ROUTING:
 	case NEXT_DESTINATION:
@@ -163,8 +187,14 @@ static __always_inline __u32 parse_extension(struct cursor *c, __u8 *next, enum 
 		*bad = WEIR_pass_headers;
 		return 0;
 	}
-	len = kind == NEXT_AUTHENTICATION ? (ext[1] + 2) * 4 : (ext[1] + 1) * 8;
 	*next = ext[0];
+	if (kind == NEXT_FRAGMENT) {
+		parse_fragment6(ext, p);
+		if (fragment_later(p))
+			*bad = WEIR_pass_fragment;
+		return 8;
+	}
+	len = kind == NEXT_AUTHENTICATION ? (ext[1] + 2) * 4 : (ext[1] + 1) * 8;
 	barrier_var(len);
 	if (len < 8 || !cursor_take(c, (len - 8) & 0xfff)) {
 		*bad = WEIR_pass_malformed;
@@ -189,7 +219,7 @@ static __always_inline enum weir_counter parse_ipv6(struct cursor *c, struct pac
 	p->key.daddr = addr_from_v6(&ip->daddr);
 	next = ip->nexthdr;
 	for (int i = 0; i <= IPV6_EXTENSIONS; i++) {
-		__u32 len = parse_extension(c, &next, &bad);
+		__u32 len = parse_extension(c, p, &next, &bad);
 
 		if (bad != PARSE_OK)
 			return bad;

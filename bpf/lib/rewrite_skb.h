@@ -25,28 +25,33 @@ static __always_inline long rewrite_l4_check(struct __sk_buff *skb, const struct
 	return act->port_diff ? bpf_l4_csum_replace(skb, off, 0, act->port_diff, flags) : 0;
 }
 
+/* The hop limit, one less. off: of the source address, which it is in front of. */
+static __always_inline long rewrite_hop6(struct __sk_buff *skb, __u32 off)
+{
+	__u16 word = 0;
+
+	/* Two bytes, since sums are of pairs: next header and hop limit. */
+	if (bpf_skb_load_bytes(skb, off - 2, &word, sizeof(word)))
+		return -1;
+	word = bpf_htons(bpf_ntohs(word) - 1);
+	return bpf_skb_store_bytes(skb, off - 2, &word, sizeof(word), BPF_F_RECOMPUTE_CSUM);
+}
+
 /*
  * IPv6 has no header checksum that would make up for a changed address in the
  * sum over the whole packet (CHECKSUM_COMPLETE), so the helper must know of
- * the store. The hop limit is the byte in front of the addresses.
+ * the store.
  */
 static __always_inline long rewrite_ipv6(struct __sk_buff *skb, const struct packet *p,
 					 const struct action *act, bool hop)
 {
 	__u32 off = p->l3 + offsetof(struct ipv6hdr, saddr);
-	__u16 word = 0;
 
 	_Static_assert(offsetof(struct action, daddr) ==
 			       offsetof(struct action, saddr) + sizeof(struct weir_addr),
 		       "stored as one piece");
-	if (hop) {
-		/* Two bytes, since sums are of pairs: next header and hop limit. */
-		if (bpf_skb_load_bytes(skb, off - 2, &word, sizeof(word)))
-			return -1;
-		word = bpf_htons(bpf_ntohs(word) - 1);
-		if (bpf_skb_store_bytes(skb, off - 2, &word, sizeof(word), BPF_F_RECOMPUTE_CSUM))
-			return -1;
-	}
+	if (hop && rewrite_hop6(skb, off))
+		return -1;
 	return bpf_skb_store_bytes(skb, off, &act->saddr, 2 * sizeof(act->saddr),
 				   BPF_F_RECOMPUTE_CSUM);
 }
@@ -63,22 +68,46 @@ static __always_inline void rewrite_ipv4(struct iphdr *ip, const struct action *
 	}
 }
 
+/* A later fragment has neither ports nor checksum: what it adds to that is in the first one's. */
+static __always_inline bool rewrite_ports(const struct ctx *ctx, const struct packet *p,
+					  const struct action *act)
+{
+	__be16 *ports;
+
+	if (fragment_later(p))
+		return true;
+	ports = cursor_peek(ctx_frame(ctx), p->l4, 2 * sizeof(*ports));
+	if (!ports)
+		return false;
+	ports[0] = act->sport;
+	ports[1] = act->dport;
+	return true;
+}
+
 /* hop: the packet is forwarded here, so its TTL goes down by one. 0, or -1: cut short. */
 static __always_inline long rewrite_skb(const struct ctx *ctx, const struct packet *p,
 					const struct action *act, bool hop)
 {
 	struct iphdr *ip = cursor_peek(ctx_frame(ctx), p->l3, sizeof(*ip));
-	__be16 *ports = cursor_peek(ctx_frame(ctx), p->l4, 2 * sizeof(*ports));
 
-	if (!ip || !ports)
+	if (!ip || !rewrite_ports(ctx, p, act))
 		return -1;
-	ports[0] = act->sport;
-	ports[1] = act->dport;
 	if (p->v4)
 		rewrite_ipv4(ip, act, hop);
 	else if (rewrite_ipv6(ctx->hook, p, act, hop))
 		return -1;
-	return rewrite_l4_check(ctx->hook, p, act);
+	return fragment_later(p) ? 0 : rewrite_l4_check(ctx->hook, p, act);
+}
+
+/* Where the backend is on the client's own bridge, the frame must stay bridged. */
+static __always_inline bool keep_bridged(const struct ctx *ctx, const struct action *act)
+{
+	struct ethhdr *eth = cursor_peek(ctx_frame(ctx), 0, sizeof(*eth));
+
+	if (!eth)
+		return false;
+	__builtin_memcpy(eth->h_dest, act->way.dmac, ETH_ALEN);
+	return true;
 }
 
 #endif

@@ -35,11 +35,9 @@ static __always_inline long send_back(const struct ctx *ctx)
 	return bpf_redirect(ctx_ifindex(ctx), 0);
 }
 
-static __always_inline long send_skb(const struct ctx *ctx, const struct packet *p,
-				     const struct action *act, bool ethernet)
+/* Where the action says, what has been rewritten. */
+static __always_inline long send_on(const struct ctx *ctx, const struct action *act, bool ethernet)
 {
-	if (rewrite_skb(ctx, p, act, true))
-		return TC_ACT_SHOT;
 	if (act->flags & WEIR_FLOW_HAIRPIN)
 		return ethernet ? send_back(ctx) : bpf_redirect(ctx_ifindex(ctx), 0);
 	/* A tag in skb metadata belongs to the device it came from; it would leak onto the next. */
@@ -49,6 +47,14 @@ static __always_inline long send_skb(const struct ctx *ctx, const struct packet 
 	if (!ethernet && bpf_skb_change_head(ctx->hook, ETH_HLEN, 0))
 		return TC_ACT_SHOT;
 	return bpf_redirect_neigh(act->way.ifindex, NULL, 0, 0);
+}
+
+static __always_inline long send_skb(const struct ctx *ctx, const struct packet *p,
+				     const struct action *act, bool ethernet)
+{
+	if (rewrite_skb(ctx, p, act, true))
+		return TC_ACT_SHOT;
+	return send_on(ctx, act, ethernet);
 }
 
 #endif

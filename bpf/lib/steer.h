@@ -7,7 +7,7 @@
 #ifndef WEIR_BPF_STEER_H
 #define WEIR_BPF_STEER_H
 
-#include "hit.h"
+#include "fragment.h"
 
 /*
  * What the tc programs need in front of them; more is fetched only when a
@@ -32,27 +32,50 @@ static __always_inline enum verdict steer_verdict(struct steering *st, enum weir
 	case WEIR_drop_no_port:
 	case WEIR_drop_half_full:
 	case WEIR_drop_table:
+	case WEIR_drop_fragment:
 		return VERDICT_DROP;
 	default:
 		return VERDICT_PASS;
 	}
 }
 
-static __always_inline enum weir_counter steer_parse(const struct ctx *ctx, struct packet *p,
-						     __be16 h_proto)
+static __always_inline bool steer_parse_once(const struct ctx *ctx, struct steering *st,
+					     __be16 h_proto)
 {
-	enum weir_counter bad = PARSE_OK;
+	struct cursor c = ctx_frame(ctx);
+	enum weir_counter bad = parse_frame(&c, &st->packet, h_proto);
 
-	ctx_pull(ctx, PULL_FIRST);
-	for (int i = 0; i < 2; i++) {
-		struct cursor c = ctx_frame(ctx);
+	if (bad == PARSE_OK && !st->packet.fragment)
+		return true;
+	st->why = bad == PARSE_OK ? WEIR_pass_fragment : bad;
+	return false;
+}
 
-		bad = parse_frame(&c, p, h_proto);
-		if (CTX_IS_XDP || bad != WEIR_pass_malformed)
-			break;
-		ctx_pull(ctx, CURSOR_REACH);
+/*
+ * What is no plain packet with its headers in front: more of it is fetched, and
+ * a fragment is made a packet like any other. Global for the verifier's sake.
+ */
+__noinline int steer_parse_more(HOOK *hook, struct steering *st, __u32 h_proto)
+{
+	struct ctx ctx = { .hook = hook };
+
+	if (!st)
+		return false;
+	if (st->why == WEIR_pass_malformed) {
+		ctx_pull(&ctx, CURSOR_REACH);
+		if (steer_parse_once(&ctx, st, h_proto))
+			return true;
 	}
-	return bad;
+	return st->packet.fragment && fragment_resolve(st);
+}
+
+/* False: st->why says what it is instead of a packet with a whole key. */
+static __always_inline bool steer_parse(const struct ctx *ctx, struct steering *st, __be16 h_proto)
+{
+	ctx_pull(ctx, PULL_FIRST);
+	if (steer_parse_once(ctx, st, h_proto))
+		return true;
+	return !CTX_IS_XDP && steer_parse_more(ctx->hook, st, h_proto);
 }
 
 /* The action of a flow just opened, whose forward record is s->one. */
@@ -77,6 +100,8 @@ __noinline int steer_miss(HOOK *hook, struct steering *st)
 	p = &st->packet;
 	s->key = p->key;
 	st->hit = false;
+	if (fragment_later(p))
+		return steer_verdict(st, fragment_lost(st));
 	why = choose(p, st->bits, st->edge, st->hash >> 32, st->avoid, &choice);
 	if (why == CHOSEN)
 		why = open_flow(&ctx, s, p, st->edge, st->hash, &choice, cfg);
@@ -126,7 +151,7 @@ __noinline int steer_direct(struct steering *st)
 
 static __always_inline bool steer_may_be_direct(const struct packet *p)
 {
-	return !CTX_IS_XDP &&
+	return !CTX_IS_XDP && !fragment_later(p) &&
 	       (p->key.proto == NEXT_UDP || (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN);
 }
 
@@ -147,14 +172,12 @@ static __always_inline enum verdict steer_ingress(const struct ctx *ctx, struct 
 {
 	const struct weir_config *cfg = config();
 	struct packet *p = &st->packet;
-	enum weir_counter bad;
 	struct found found;
 	bool ours;
 
 	st->edge = edge;
-	bad = steer_parse(ctx, p, h_proto);
-	if (bad != PARSE_OK)
-		return steer_verdict(st, bad);
+	if (!steer_parse(ctx, st, h_proto))
+		return steer_verdict(st, st->why);
 	st->bits = address_bits(&p->key.daddr);
 	if (!cfg)
 		return steer_verdict(st, WEIR_drop_table);
@@ -197,14 +220,12 @@ static __always_inline enum verdict steer_egress(const struct ctx *ctx, struct s
 					 : WEIR_ADDRESS_BACKEND;
 	const struct weir_config *cfg = config();
 	struct packet *p = &st->packet;
-	enum weir_counter bad;
 	struct found found;
 
 	st->edge = edge;
 	st->egress = true;
-	bad = steer_parse(ctx, p, h_proto);
-	if (bad != PARSE_OK)
-		return steer_verdict(st, bad);
+	if (!steer_parse(ctx, st, h_proto))
+		return steer_verdict(st, st->why);
 	if ((address_bits(&p->key.saddr) & want) != want)
 		return steer_verdict(st, WEIR_pass_stranger);
 	if (!cfg)

@@ -263,6 +263,26 @@ struct weir_expiry {
 	__u32 token;
 };
 
+/* ---- weir_fragment: struct weir_fragment_key -> struct weir_fragment ----------------------- */
+
+/* What names a datagram among those of its two ends, as a hook sees them before translation. */
+struct weir_fragment_key {
+	struct weir_addr saddr;
+	struct weir_addr daddr;
+	__be32 id;
+	__u8 proto; /* IPPROTO_*; 0 for IPv6, where it is no part of the name (RFC 8200, 4.5) */
+	__u8 zero[3];
+};
+
+/* What only the first fragment says. Written by every first fragment: ids are used again. */
+struct weir_fragment {
+	__be16 sport;
+	__be16 dport;
+	__u32 seen; /* ticks */
+	__u8 proto; /* IPPROTO_* */
+	__u8 zero[3];
+};
+
 /* ---- weir_device: ifindex -> struct weir_device ------------------------------------------- */
 
 /* Keyed by ifindex in a hash: on a node where pods come and go, ifindex grows without end. */
@@ -348,7 +368,7 @@ struct weir_stat {
 	X(reply_tc, "reply translated back at tc")                                               \
 	X(pass_not_ip, "neither IPv4 nor IPv6")                                                  \
 	X(pass_protocol, "neither TCP nor UDP")                                                  \
-	X(pass_fragment, "fragment")                                                             \
+	X(pass_fragment, "XDP: fragment; tc: later fragment of a datagram that is not known")    \
 	X(pass_malformed, "cut short, or a header that contradicts itself")                      \
 	X(pass_headers, "more extension headers or options than the parser follows")             \
 	X(pass_vlan, "more than one VLAN tag")                                                   \
@@ -392,7 +412,16 @@ struct weir_stat {
 	X(drop_host_range, "node process: source ranges admit no address of the node")           \
 	X(drop_host_no_cluster_ip, "node process: address for cluster IPs that no service has")  \
 	X(drop_host_table, "node process: a table contradicts another")                          \
-	X(host_unnoted, "node process: no room to note the socket: it sees the backend")
+	X(host_unnoted, "node process: no room to note the socket: it sees the backend")  \
+	X(forward_icmp, "ICMP error about a flow: translated")                                   \
+	X(pass_icmp, "ICMP error about no flow of weir's")                                       \
+	X(pass_icmp_quote, "ICMP error that does not quote enough of a TCP or UDP packet")       \
+	X(pass_fragment_tiny, "first fragment without a whole transport header")                 \
+	X(answer_echo, "ping of a service address")                                              \
+	X(drop_icmp, "ICMP error about a flow that can't be sent on: TTL or size")               \
+	X(drop_answer_limit, "more ICMP answers than are given a second")                        \
+	X(drop_fragment, "fragment for a service before or without its first, or too large")     \
+	X(flow_fragment, "first fragment: its ports are kept for the others")
 
 enum weir_counter {
 #define WEIR_COUNTER_ENUM(name, text) WEIR_##name,
@@ -428,6 +457,8 @@ WEIR_SIZE(weir_flow_key, 40);
 WEIR_SIZE(weir_way, 24);
 WEIR_SIZE(weir_flow, 136);
 WEIR_SIZE(weir_expiry, 44);
+WEIR_SIZE(weir_fragment_key, 40);
+WEIR_SIZE(weir_fragment, 12);
 WEIR_SIZE(weir_device, 40);
 WEIR_SIZE(weir_block, 32);
 WEIR_SIZE(weir_config, 128);

@@ -108,7 +108,7 @@ Packet Conversation::translated_back(const Packet& reply) const {
 Ran Conversation::forward(const Packet& request) {
   auto ran = dp_.run(path_.forward, path_.device, request.frame());
   const auto parsed = parse(ran.out);
-  if (parsed && parsed->saddr == source_.ip) source_.port = parsed->sport;
+  if (parsed && parsed->saddr == source_.ip && parsed->sport != 0) source_.port = parsed->sport;
   return ran;
 }
 

@@ -156,6 +156,7 @@ void Objects::clear() {
     if (!bpf_map__is_internal(map)) clear_map(map);
   }
   clear_queue(this->map("weir_expiry"), sizeof(weir_expiry));
+  clear_map(bpf_object__find_map_by_name(loaded().tc->obj, "weir_icmp"));  // its own
 }
 
 }  // namespace weir::test

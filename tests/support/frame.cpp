@@ -29,7 +29,7 @@ class Reader {
 
   std::optional<Parsed> packet() {
     if (!link() || !network()) return std::nullopt;
-    if (!parsed_.fragment) transport();
+    if (!later_) transport();
     return parsed_;
   }
 
@@ -75,6 +75,7 @@ class Reader {
     parsed_.proto = data_[l3 + 9];
     parsed_.ttl = data_[l3 + 8];
     parsed_.fragment = (word(l3 + 6) & 0x3fff) != 0;
+    later_ = (word(l3 + 6) & 0x1fff) != 0;
     parsed_.ip_length = word(l3 + 2);
     parsed_.saddr = address(data_.subspan(l3 + 12, 4));
     parsed_.daddr = address(data_.subspan(l3 + 16, 4));
@@ -107,6 +108,7 @@ class Reader {
       if (parsed_.proto == 44) {
         size = 8;
         parsed_.fragment = (word(at + 2) & 0xfff9) != 0;
+        later_ = (word(at + 2) & 0xfff8) != 0;
       } else if (parsed_.proto == 51) {
         size = (data_[at + 1] + std::size_t{2}) * 4;
       }
@@ -122,6 +124,7 @@ class Reader {
       parsed_.sport = word(parsed_.l4);
       parsed_.dport = word(parsed_.l4 + 2);
     }
+    if (parsed_.fragment) return;  // what is checked is all of the datagram
     const auto end = parsed_.l3 + parsed_.ip_length;
     if (end > data_.size() || end < parsed_.l4 + 8) return;
     const auto segment = data_.subspan(parsed_.l4, end - parsed_.l4);
@@ -136,7 +139,8 @@ class Reader {
   std::span<const std::uint8_t> data_;
   Link link_;
   Parsed parsed_;
-  Sum pseudo_;  // of the addresses
+  bool later_{};  // a fragment, and not the first
+  Sum pseudo_;    // of the addresses
 };
 
 std::string flags(std::uint8_t bits) {

@@ -64,6 +64,7 @@ class Packet {
   static Packet time_exceeded(const std::string& from, const Frame& about, Quoted = {});
   static Packet too_big(const std::string& from, const Frame& about, std::uint32_t mtu,
                         Quoted = {});
+  static Packet error(const std::string& from, const Frame& about, IcmpHeader header, Quoted = {});
 
   [[nodiscard]] Packet macs(const Mac& from, const Mac& to) const;
   [[nodiscard]] Packet vlan(Vlan tag) const;              // outermost first
@@ -116,7 +117,6 @@ class Packet {
   void put_check(Bytes& segment) const;
   void put_ipv4(Bytes& out, const Bytes& segment) const;
   void put_ipv6(Bytes& out, const Bytes& segment) const;
-  static Packet error(const std::string& from, const Frame& about, IcmpHeader header, Quoted);
   template <class Change>
   [[nodiscard]] Packet with(Change change) const;
 

@@ -25,6 +25,7 @@ WEIR_BYTEWISE(weir_version)
 WEIR_BYTEWISE(weir_affinity_key)
 WEIR_BYTEWISE(weir_range_key)
 WEIR_BYTEWISE(weir_flow_key)
+WEIR_BYTEWISE(weir_fragment_key)
 WEIR_BYTEWISE(weir_device)
 WEIR_BYTEWISE(weir_name)
 WEIR_BYTEWISE(weir_end)
@@ -45,7 +46,8 @@ static_assert(MapData<weir_addr> && MapData<weir_address> && MapData<weir_servic
               MapData<weir_expiry> && MapData<weir_device> && MapData<weir_config> &&
               MapData<weir_state> && MapData<weir_stat> && MapData<weir_name> &&
               MapData<weir_end> && MapData<weir_socket_key> && MapData<weir_peer> &&
-              MapData<weir_sticky> && MapData<weir_socket>);
+              MapData<weir_sticky> && MapData<weir_socket> &&
+              MapData<weir_fragment_key> && MapData<weir_fragment>);
 
 struct CounterText {
   std::string_view name;  // as in `weir drops` and metrics: "drop_no_route"

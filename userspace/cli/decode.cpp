@@ -129,7 +129,7 @@ Result<Listing> dump_raw(const kernel::Pins& pins, const std::string& name) {
   return listing;
 }
 
-constexpr std::array<std::pair<std::string_view, Dump>, 22> kDumps{{
+constexpr std::array<std::pair<std::string_view, Dump>, 23> kDumps{{
     {"weir_address", dump_hash<weir_addr, weir_address>},
     {"weir_service", dump_hash<weir_service_key, weir_service>},
     {"weir_current", dump_array<__u32>},
@@ -142,6 +142,7 @@ constexpr std::array<std::pair<std::string_view, Dump>, 22> kDumps{{
     {"weir_half_tcp", dump_hash<weir_flow_key, weir_flow>},
     {"weir_half_udp", dump_hash<weir_flow_key, weir_flow>},
     {"weir_expiry", dump_queue},
+    {"weir_fragment", dump_hash<weir_fragment_key, weir_fragment>},
     {"weir_device", dump_hash<__u32, weir_device>},
     {"weir_config", dump_array<weir_config>},
     {"weir_state", dump_array<weir_state>},

@@ -187,6 +187,16 @@ Row row(const weir_flow_key& key, const weir_flow& value) {
           number(value.check)};
 }
 
+// The id as on the wire: 16 bits of it in IPv4.
+Columns columns(const weir_fragment_key*, const weir_fragment*) {
+  return {"from", "to", "id", "protocol", "seen"};
+}
+Row row(const weir_fragment_key& key, const weir_fragment& value) {
+  const auto id = key.proto != 0 ? ntohs(static_cast<std::uint16_t>(key.id)) : ntohl(key.id);
+  return {end_text(key.saddr, value.sport), end_text(key.daddr, value.dport), number(id),
+          protocol_text(value.proto), number(value.seen)};
+}
+
 Columns columns(const __u32*, const weir_device*) {
   return {"ifindex", "device", "source4", "source6", "bridge", "flags"};
 }

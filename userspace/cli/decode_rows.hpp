@@ -38,6 +38,8 @@ Columns columns(const Index*, const weir_backend*);
 Row row(const Index& key, const weir_backend& value);
 Columns columns(const weir_flow_key*, const weir_flow*);
 Row row(const weir_flow_key& key, const weir_flow& value);
+Columns columns(const weir_fragment_key*, const weir_fragment*);
+Row row(const weir_fragment_key& key, const weir_fragment& value);
 Columns columns(const __u32*, const weir_device*);
 Row row(const __u32& key, const weir_device& value);
 Columns columns(const Index*, const weir_config*);

@@ -21,8 +21,9 @@ def build_bridge(namespace, node, variant):
 def attach(node_namespace, pod_namespace, pod, variant):
     device = pod.host_device(variant)
     topology.add_namespace(pod_namespace)
-    shell.ip(node_namespace, f"link add {device} type veth peer name eth0 netns {pod_namespace}")
-    shell.ip(pod_namespace, f"link set eth0 mtu {variant.pod_mtu(pod.letter)} up")
+    mtu = variant.pod_mtu(pod.letter)
+    shell.ip(node_namespace, f"link add {device} mtu {mtu} type veth peer name eth0 netns {pod_namespace}")
+    shell.ip(pod_namespace, f"link set eth0 mtu {mtu} up")
     if variant.pods == "routed":
         attach_routed(node_namespace, pod_namespace, pod, device)
     else:

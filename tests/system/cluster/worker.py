@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from . import client, load, server, sockets, web
+from . import client, icmp, load, server, sockets, web
 
 PR_SET_PDEATHSIG = 1
 
@@ -27,6 +27,8 @@ CALLS = {
     "sleep": time.sleep, "socket_open": sockets.socket_open, "socket_ask": sockets.socket_ask,
     "socket_read": sockets.socket_read, "socket_connect": sockets.socket_connect,
     "socket_close": sockets.socket_close, "fetch": web.fetch, "fetch_for": web.fetch_for,
+    "echo": icmp.echo, "time_exceeded": icmp.time_exceeded,
+    "path_mtu": icmp.path_mtu, "datagrams": icmp.datagrams,
 }
 writing = threading.Lock()
 

@@ -314,6 +314,35 @@ TEST_CASE("map dump: keys sorted, ports in host order, names of devices") {
   CHECK(std::string{devices[0]["device"].GetString()} == "lo");
 }
 
+TEST_CASE("map dump: datagrams of both families by their ids") {
+  PinnedMaps maps;
+  const weir_fragment value{
+      .sport = htons(4000), .dport = htons(53), .seen = 7, .proto = IPPROTO_UDP, .zero = {}};
+  maps.put("weir_fragment",
+           weir_fragment_key{.saddr = address("10.0.0.1"),
+                             .daddr = address("10.96.0.10"),
+                             .id = htons(4711),
+                             .proto = IPPROTO_UDP,
+                             .zero = {}},
+           value);
+  const auto four = run_json(command(maps, {"map", "dump", "weir_fragment"}));
+  REQUIRE(four.Size() == 1);
+  CHECK(std::string{four[0]["from"].GetString()} == "10.0.0.1:4000");
+  CHECK(std::string{four[0]["to"].GetString()} == "10.96.0.10:53");
+  CHECK(four[0]["id"].GetUint64() == 4711);
+  CHECK(std::string{four[0]["protocol"].GetString()} == "UDP");
+  maps.put("weir_fragment",
+           weir_fragment_key{.saddr = address("10.0.0.1"),
+                             .daddr = address("10.96.0.10"),
+                             .id = htonl(0x12345678),
+                             .proto = 0,
+                             .zero = {}},
+           value);
+  const auto both = run_json(command(maps, {"map", "dump", "weir_fragment"}));
+  REQUIRE(both.Size() == 2);
+  CHECK(both[0]["id"].GetUint64() + both[1]["id"].GetUint64() == 0x12345678 + 4711);
+}
+
 TEST_CASE("map dump: the head of the queue, counters, and a map that the ABI does not know") {
   PinnedMaps maps;
   auto queue = kernel::open_map(maps.pins(), "weir_expiry");

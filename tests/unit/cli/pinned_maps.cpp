@@ -65,6 +65,8 @@ constexpr std::array kLayouts{
     Layout{"weir_half_udp", BPF_MAP_TYPE_LRU_HASH, sizeof(weir_flow_key), sizeof(weir_flow),
            kEntries, 0},
     Layout{"weir_expiry", BPF_MAP_TYPE_QUEUE, 0, sizeof(weir_expiry), kEntries, 0},
+    Layout{"weir_fragment", BPF_MAP_TYPE_LRU_HASH, sizeof(weir_fragment_key), sizeof(weir_fragment),
+           kEntries, 0},
     Layout{"weir_device", BPF_MAP_TYPE_HASH, 4, sizeof(weir_device), kEntries, 0},
     Layout{"weir_counter", BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, WEIR_COUNTER_MAX, 0},
     Layout{"weir_name", BPF_MAP_TYPE_HASH, 4, sizeof(weir_name), kEntries, 0},
