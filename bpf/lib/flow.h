@@ -65,8 +65,8 @@ struct scratch {
 	struct weir_flow two;
 	struct bpf_fib_lookup fib;
 	struct weir_expiry expiry;
+	struct weir_fragment_key datagram __attribute__((aligned(8)));
 	__u32 zero;
-	struct weir_fragment_key datagram;
 };
 
 struct {

@@ -28,6 +28,22 @@ static __always_inline bool fragment_whole_header(const struct packet *p)
 	return p->l3_len >= p->l4 - p->l3 + header;
 }
 
+/* What check must be for this name of a datagram and what is in front of it. */
+static __always_inline __u32 fragment_check(const struct weir_fragment_key *key,
+					    const struct weir_fragment *kept)
+{
+	const __u64 *name = (const __u64 *)key;
+	const __u32 *said = (const __u32 *)kept;
+	__u64 h = ((__u64)said[1] << 32 | said[0]) * HASH_GOLDEN;
+
+	_Static_assert(sizeof(*key) == 5 * sizeof(*name), "five words name a datagram");
+	_Static_assert(offsetof(struct weir_fragment, check) == 2 * sizeof(*said),
+		       "two are checked");
+	for (int i = 0; i < 5; i++)
+		h = (h ^ name[i]) * HASH_GOLDEN;
+	return h >> 32;
+}
+
 /* The ports of a first fragment, for the others. */
 static __always_inline enum weir_counter fragment_keep(struct scratch *s, const struct packet *p)
 {
@@ -40,6 +56,7 @@ static __always_inline enum weir_counter fragment_keep(struct scratch *s, const 
 
 	if (!fragment_whole_header(p))
 		return WEIR_pass_fragment_tiny;
+	kept.check = fragment_check(&s->datagram, &kept);
 	bpf_map_update_elem(&weir_fragment, &s->datagram, &kept, BPF_ANY);
 	count(WEIR_flow_fragment);
 	return PARSE_OK;
@@ -48,13 +65,19 @@ static __always_inline enum weir_counter fragment_keep(struct scratch *s, const 
 static __always_inline enum weir_counter fragment_follow(struct scratch *s, struct steering *st)
 {
 	struct packet *p = &st->packet;
-	struct weir_fragment *kept = bpf_map_lookup_elem(&weir_fragment, &s->datagram);
+	const struct weir_fragment *found = bpf_map_lookup_elem(&weir_fragment, &s->datagram);
+	struct weir_fragment kept;
 
-	if (!kept || now_ticks() - kept->seen > FRAGMENT_LIFE)
+	if (!found)
 		return fragment_lost(st);
-	p->key.sport = kept->sport;
-	p->key.dport = kept->dport;
-	p->key.proto = kept->proto;
+	kept = *found;
+	barrier(); /* what is checked is the copy */
+	if (kept.check != fragment_check(&s->datagram, &kept) ||
+	    now_ticks() - kept.seen > FRAGMENT_LIFE)
+		return fragment_lost(st);
+	p->key.sport = kept.sport;
+	p->key.dport = kept.dport;
+	p->key.proto = kept.proto;
 	return PARSE_OK;
 }
 

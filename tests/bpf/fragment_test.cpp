@@ -211,6 +211,12 @@ TEST_CASE("a first fragment speaks for those behind it, and not for long") {
       REQUIRE(bpf_map_update_elem(map, &key, &kept, BPF_ANY) == 0);
       CHECK(follows(later) == alive);
     }
+    // A record that became another datagram's while it was looked up.
+    auto other = key;
+    other.id = world.family == 4 ? htons(kId + 2) : htonl(kId + 2);
+    kept.seen = now_ticks();
+    REQUIRE(bpf_map_update_elem(map, &other, &kept, BPF_ANY) == 0);
+    CHECK(!follows(later.id(kId + 2)));
     // The same id once more, of a service that has no such port.
     dp.run(Hook::kUpIn, Device::kUp0, pieces(request).at(0).frame());
     dp.run(Hook::kUpIn, Device::kUp0, pieces(request.to({world.vip, 81})).at(0).frame());

@@ -32,6 +32,7 @@ class Features(base.ClusterCase):
         services.publish(cls.cluster, KEPT)
         cls.cluster.manifests.put(RESET.name, manifests.annotated(
             RESET.manifest(), **{"service.weir/on-removal": "reset"}))
+        cls.cluster.add_worker(NODE1.name)
         cls.cluster.start_agents()
         cls.cluster.wait_serving("sticky", "ranged", "reset", "kept")
 
@@ -68,7 +69,7 @@ class Features(base.ClusterCase):
 
     def test_affinity_is_one_for_all_frontends_of_a_port(self):
         for family in plan.FAMILIES:
-            for place in ("client", "pod1a", "pod2a"):
+            for place in ("client", "pod1a", "pod2a", "node1"):
                 with self.subTest(family=family, place=place):
                     # The router brings these to node1; a pod is on its own node.
                     there = [STICKY.cluster_ip, STICKY.load_balancer, STICKY.node_port_of(NODE1)]
@@ -124,7 +125,11 @@ class Features(base.ClusterCase):
             for proto in ("tcp", "udp"):
                 refused = self.answers("pod1a", RANGED.load_balancer, family, proto, 1, 0.7)
                 self.assertEqual(refused[0]["error"], "timeout")
-            self.assertEqual(self.reached("pod1a", RANGED.cluster_ip, family, times=2), {"pod1f"})
+                of_node = self.answers("node1", RANGED.load_balancer, family, proto, 1)
+                self.assertEqual(of_node[0]["error"], "timeout")
+                self.assertLess(of_node[0]["seconds"], 1)  # at once: its process need not wait
+            for place in ("pod1a", "node1"):
+                self.assertEqual(self.reached(place, RANGED.cluster_ip, family, times=2), {"pod1f"})
 
     def test_source_ranges_of_one_family_leave_the_other_open(self):
         self.addCleanup(self.ranged, plan.CLIENT[4] + "/32", plan.CLIENT[6] + "/64")
@@ -132,6 +137,8 @@ class Features(base.ClusterCase):
         self.ranged(pods)
         self.shown_ranges(pods)
         self.assertEqual(self.reached("pod1a", RANGED.load_balancer, 4, times=2), {"pod1f"})
+        # An address of node1's own is in that range where pods hang on a bridge, and not else.
+        self.assertEqual(self.reached("node1", RANGED.load_balancer, 6, times=2), {"pod1f"})
         self.assertEqual(self.reached("client", RANGED.load_balancer, 6, times=2), {"pod1f"})
         self.assertEqual(self.answers("client", RANGED.load_balancer, 4, times=1,
                                       timeout=0.7)[0]["error"], "timeout")
@@ -144,7 +151,7 @@ class Features(base.ClusterCase):
     def test_addresses_of_no_service_are_silent(self):
         for family in plan.FAMILIES:
             nobody = services.Offer("nobody", 99).cluster_ip
-            for place in ("client", "pod1a"):
+            for place in ("client", "pod1a", "node1"):
                 with self.subTest(family=family, place=place):
                     answer = self.answers(place, nobody, family, times=1, timeout=0.7)[0]
                     self.assertEqual(answer["error"], "timeout")

@@ -170,7 +170,8 @@ std::optional<List> who_answers(const Target& target, std::uint32_t round) {
 
 ClusterState cluster_at(std::uint32_t round) {
   ClusterState cluster;
-  cluster.nodes[kThisNode] = {.name = kThisNode, .zone = kZone, .addresses = {}};
+  cluster.nodes[kThisNode].name = kThisNode;
+  cluster.nodes[kThisNode].zone = kZone;
   for (unsigned number = 0; number < kServices; ++number) {
     auto service = service_at(number, round);
     cluster.services.emplace(service.key, service);

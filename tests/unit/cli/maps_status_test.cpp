@@ -94,7 +94,7 @@ TEST_CASE("status: the fill of every table") {
 
   const auto status = run_json(command(maps, {"status"}));
   const auto& tables = status["tables"];
-  CHECK(tables.Size() == 19);
+  CHECK(tables.Size() == 22);
   const auto entries = [&](const char* name) {
     return row_of(tables, "table", name)["entries"].GetUint64();
   };
@@ -159,7 +159,7 @@ TEST_CASE("status shows what is attached where, and cleanup takes it off") {
   const auto removed = run_json(command(maps, {"cleanup"}));
   CHECK(removed["attachments_removed"].GetUint64() == 1);
   CHECK(removed["programs_removed"].GetUint64() == 1);
-  CHECK(removed["maps_removed"].GetUint64() == 19);
+  CHECK(removed["maps_removed"].GetUint64() == 22);
   CHECK_FALSE(std::filesystem::exists(maps.pins().path()));
   // The device is free again: its program is gone, and not only the pin.
   __u32 id = 1;
@@ -247,7 +247,7 @@ TEST_CASE("drops: summed over the CPUs, zeros on request") {
 TEST_CASE("map list: layout and size") {
   PinnedMaps maps;
   const auto rows = run_json(command(maps, {"map", "list"}));
-  CHECK(rows.Size() == 19);
+  CHECK(rows.Size() == 22);
   CHECK(std::string{rows[0]["map"].GetString()} == "weir_address");
   const auto& flow = row_of(rows, "map", "weir_flow");
   CHECK(std::string{flow["type"].GetString()} == "hash");
@@ -316,8 +316,12 @@ TEST_CASE("map dump: keys sorted, ports in host order, names of devices") {
 
 TEST_CASE("map dump: datagrams of both families by their ids") {
   PinnedMaps maps;
-  const weir_fragment value{
-      .sport = htons(4000), .dport = htons(53), .seen = 7, .proto = IPPROTO_UDP, .zero = {}};
+  const weir_fragment value{.sport = htons(4000),
+                            .dport = htons(53),
+                            .proto = IPPROTO_UDP,
+                            .zero = {},
+                            .check = 0,
+                            .seen = 7};
   maps.put("weir_fragment",
            weir_fragment_key{.saddr = address("10.0.0.1"),
                              .daddr = address("10.96.0.10"),

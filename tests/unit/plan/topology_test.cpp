@@ -81,7 +81,8 @@ WantedTables plan_case(const Json& test_case, bool serving_when_ready) {
   ClusterState state = cluster({web}, slices);
   NodeView view = node_view();
   view.name = node_name(test_case);
-  Node self{.name = view.name, .zone = {}, .addresses = {}};
+  Node self;
+  self.name = view.name;
   if (const auto& zone = test_case["node"]["zoneLabel"]; zone.IsString())
     self.zone = zone.GetString();
   state.nodes.emplace(self.name, self);
