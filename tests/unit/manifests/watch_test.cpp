@@ -287,6 +287,7 @@ TEST_CASE("what events say of a file: being written, complete, or unknown") {
   ::close(fd);
   REQUIRE(watch->drain());
   CHECK_FALSE(watch->being_written(a, now()));
+  watch->begin();
   CHECK(watch->completed(a));
   watch->done();
   CHECK_FALSE(watch->completed(a));
@@ -325,6 +326,7 @@ TEST_CASE("more events than the queue holds lose nothing") {
   // Of no file can be said that it is incomplete, or that it is as it was.
   REQUIRE(watch->drain());
   CHECK_FALSE(watch->being_written(folder.file("x"), manifests::Watch::Clock::now()));
+  watch->begin();
   CHECK(watch->completed("/any"));
   ::close(a);
   ::close(b);
@@ -358,4 +360,27 @@ TEST_CASE("a change takes effect within 100 ms") {
     best = std::min(best, std::chrono::steady_clock::now() - start);
   }
   CHECK(best < std::chrono::milliseconds{100});
+}
+
+TEST_CASE("what is completed while files are read is looked at once more") {
+  Folder folder;
+  auto made = manifests::Watch::make();
+  REQUIRE(made);
+  manifests::Watch& watch = **made;
+  REQUIRE(watch.watch({folder.path()}));
+  folder.write("a.yaml", "a");
+  REQUIRE(watch.drain());
+  watch.begin();
+  CHECK(watch.completed(folder.file("a.yaml")));
+  CHECK_FALSE(watch.pending());
+  // A rename after the file was opened and before its reader asks whether it is complete.
+  folder.write("b", "b");
+  std::filesystem::rename(folder.file("b"), folder.file("a.yaml"));
+  REQUIRE(watch.drain());
+  watch.done();
+  CHECK(watch.pending());
+  watch.begin();
+  CHECK(watch.completed(folder.file("a.yaml")));
+  watch.done();
+  CHECK_FALSE(watch.pending());
 }

@@ -29,6 +29,7 @@ class FileSource final : public Source {
 
   Result<bool> refresh() override {
     if (auto drained = watch_->drain(); !drained) return fail(drained.error(), "watch manifests");
+    watch_->begin();
     Listing listing = list(roots_);
     // A directory is watched before it is listed for good: what appears between is not missed.
     if (listing.directories != watched_) {
@@ -42,7 +43,8 @@ class FileSource final : public Source {
     const bool read = read_files(listing.files);
     const bool dropped = drop_files(listing.files);
     watch_->done();
-    watch_->wake_at(deadline());
+    // What was completed while files were read woke us already, but may not have been read.
+    watch_->wake_at(watch_->pending() ? Watch::Clock::now() : deadline());
     return update(read || dropped);
   }
 

@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace weir::manifests {
 namespace {
@@ -85,7 +86,7 @@ Result<> Watch::drain() {
 
 void Watch::take(const Event& event, Clock::time_point now) {
   if (event.mask & IN_Q_OVERFLOW) {
-    overflown_ = true;
+    next_.all = true;
     writing_.clear();
     return;
   }
@@ -103,13 +104,17 @@ void Watch::take(const Event& event, Clock::time_point now) {
     if (event.mask & (IN_DELETE | IN_MOVED_FROM)) writing_.erase(path);
     if (event.mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) {
       writing_.erase(path);
-      completed_.insert(path);
+      next_.paths.insert(path);
     }
   }
 }
 
+void Watch::begin() {
+  now_ = std::exchange(next_, {});
+}
+
 bool Watch::completed(const std::string& path) const {
-  return overflown_ || completed_.contains(path);
+  return now_.all || now_.paths.contains(path);
 }
 
 bool Watch::being_written(const std::string& path, Clock::time_point now) const {
@@ -118,8 +123,7 @@ bool Watch::being_written(const std::string& path, Clock::time_point now) const 
 }
 
 void Watch::done() {
-  completed_.clear();
-  overflown_ = false;
+  now_ = {};
   const auto now = Clock::now();
   std::erase_if(writing_, [&](const auto& entry) { return entry.second <= now; });
 }

@@ -38,11 +38,16 @@ class Watch {
   // Takes in what happened so far.
   Result<> drain();
 
-  // True if the file was written, renamed or otherwise completed since the last done().
+  // Files are about to be read: completed() from now on is what drain() took in so far. What it
+  // takes in until done() is for the next time, since the file may have been read before that.
+  void begin();
+  // True if the file was written, renamed or otherwise completed before begin().
   [[nodiscard]] bool completed(const std::string& path) const;
   // True while the file at this path is incomplete.
   [[nodiscard]] bool being_written(const std::string& path, Clock::time_point now) const;
   void done();
+  // True if something was completed since begin().
+  [[nodiscard]] bool pending() const { return !next_.paths.empty() || next_.all; }
 
   // When the first file that is_being_written() no longer is, without an event.
   [[nodiscard]] std::optional<Clock::time_point> first_deadline() const;
@@ -62,8 +67,12 @@ class Watch {
   UniqueFd timer_;
   std::map<std::string, int> descriptors_;
   std::map<int, std::set<std::string>> directories_;  // one may have several paths
-  std::set<std::string> completed_;
-  bool overflown_ = false;
+  struct Completed {
+    std::set<std::string> paths;
+    bool all = false;  // events were lost
+  };
+  Completed now_;                                     // as of begin()
+  Completed next_;                                    // since then
   std::map<std::string, Clock::time_point> writing_;  // until when
 };
 
