@@ -35,6 +35,7 @@ Cell policy(const ServiceEntry& service, weir_version_flag flag) {
 
 Cell range_texts(const ServiceEntry& service) {
   std::vector<std::string> texts;
+  texts.reserve(service.ranges.size());
   for (const auto& range : service.ranges) texts.push_back(range.to_string());
   return texts;
 }
