@@ -46,6 +46,17 @@ TEST_CASE("a connection whose backend is gone is reset, if the service wants tha
   });
 }
 
+TEST_CASE("what acknowledges nothing is reset by its own sequence space") {
+  on_each(true, [](Datapath& dp, Conversation& talk) {
+    if (talk.path().xdp()) return;
+    talk.establish();
+    take_away(dp, talk, WEIR_BACKEND_RESET);
+    const auto fin = talk.data().flags(kFin).seq(5000).payload("1234567");
+    const auto reset = reset_of(talk, fin, 0).flags(kRst | kAck).ack(5000 + 7 + 1);
+    check(talk.forward(fin), Verdict::kRedirect, reset.frame(), {"answer_reset"});
+  });
+}
+
 TEST_CASE("without that wish the connection goes on to the old address") {
   on_each(true, [](Datapath& dp, Conversation& talk) {
     talk.establish();
