@@ -68,7 +68,6 @@ __noinline __u32 affinity_find(const struct choice *to, const struct weir_addr *
 {
 	struct weir_affinity_key key = {};
 	const struct weir_affinity *kept;
-	const struct weir_backend *backend;
 	__u32 index;
 
 	if (!to || !client)
@@ -79,9 +78,8 @@ __noinline __u32 affinity_find(const struct choice *to, const struct weir_addr *
 	if (!kept || affinity_over(now_ticks() - READ_ONCE(kept->used), to->affinity))
 		return 0;
 	index = READ_ONCE(kept->backend);
-	backend = bpf_map_lookup_elem(&weir_backend, &index);
-	if (!backend || backend->generation != READ_ONCE(kept->generation))
-		return 0; /* the index is another backend's by now */
+	if (!backend_of(index, READ_ONCE(kept->generation)))
+		return 0;
 	return list_has(&to->list, index) ? index : 0;
 }
 

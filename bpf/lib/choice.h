@@ -15,7 +15,6 @@ struct choice {
 	__u32 service;
 	__u32 backend;	/* index */
 	__u32 affinity; /* s, see struct weir_version */
-	bool kept;	/* by affinity */
 	bool again;	/* the one to avoid, for want of another */
 };
 

@@ -40,8 +40,7 @@ static __always_inline enum weir_counter choose_service(const struct packet *p, 
 	return CHOSEN;
 }
 
-/* externalTrafficPolicy binds clients outside the node only; pods and the node are short-circuited.
- */
+/* externalTrafficPolicy binds clients outside the node only: pods and the node get all backends. */
 static __always_inline bool choose_local(const struct weir_version *version, __u8 frontend,
 					 enum edge edge)
 {
@@ -164,8 +163,7 @@ static __always_inline enum weir_counter choose(const struct packet *p, __u32 bi
 		return why;
 	if (to->affinity)
 		to->backend = affinity_find(to, &p->key.saddr);
-	to->kept = to->backend && to->backend != avoid;
-	if (!to->kept)
+	if (!to->backend || to->backend == avoid)
 		to->backend = avoid ? choose_other(&to->list, bpf_get_prandom_u32(), avoid)
 				    : choose_slot(&to->list, hash);
 	to->again = to->backend == avoid;

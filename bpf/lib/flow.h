@@ -238,22 +238,11 @@ static __always_inline void flow_mirror(const struct weir_flow_key *key,
 	peer->check = flow_check(hash_flow(peer_key, seed), &peer->saddr);
 }
 
-/* The entry of a record's backend, or NULL if it is another's by now. */
-static __always_inline struct weir_backend *flow_backend(__u32 index, __u32 generation)
-{
-	struct weir_backend *backend;
-
-	if (!index)
-		return NULL;
-	backend = bpf_map_lookup_elem(&weir_backend, &index);
-	return backend && READ_ONCE(backend->generation) == generation ? backend : NULL;
-}
-
 /* Hands what a record has counted since the last time on to its backend and its service. */
 static __always_inline void flow_settle(struct weir_flow *record, __u32 backend_index,
 					__u32 generation, __u32 service)
 {
-	struct weir_backend *backend = flow_backend(backend_index, generation);
+	struct weir_backend *backend = backend_of(backend_index, generation);
 	__u64 packets = record->packets - record->counted_packets;
 	__u64 bytes = record->bytes - record->counted_bytes;
 	struct weir_stat *stat;
@@ -292,7 +281,7 @@ static __always_inline void flow_delete(const struct weir_flow_key *key,
 	if (bpf_map_delete_elem(&weir_flow, flags & WEIR_FLOW_REPLY ? peer : key))
 		return;
 	bpf_map_delete_elem(&weir_flow, flags & WEIR_FLOW_REPLY ? key : peer);
-	backend = flow_backend(backend_index, generation);
+	backend = backend_of(backend_index, generation);
 	if (backend)
 		__sync_fetch_and_add(&backend->live, -1);
 	if (!st)

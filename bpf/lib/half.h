@@ -64,7 +64,7 @@ static __always_inline long flow_push(struct scratch *s, const struct weir_flow_
 
 static __always_inline void flow_count_new(const struct weir_flow *flow)
 {
-	struct weir_backend *backend = flow_backend(flow->backend, flow->generation);
+	struct weir_backend *backend = backend_of(flow->backend, flow->generation);
 	__u32 service = flow->service;
 	struct weir_stat *stat = bpf_map_lookup_elem(&weir_stat, &service);
 	struct weir_state *st = state();
@@ -183,7 +183,7 @@ static __always_inline enum half_fate half_tcp_forward(struct scratch *s, const 
 {
 	bool acked = act->head.seen & WEIR_SEEN_ACK;
 
-	if ((p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+	if (tcp_opens(p)) {
 		/* The very packet that XDP has just chosen a backend for is no retransmission. */
 		if (!CTX_IS_XDP && act->head.seen & WEIR_SEEN_XDP) {
 			flow_swap(record, act, act->head.epoch, act->head.seen & ~WEIR_SEEN_XDP);

@@ -46,11 +46,6 @@ enum validity {
 	VALID_RESET,   /* the service wants its connections to end with the backend */
 };
 
-static __always_inline bool tcp_opens(const struct packet *p)
-{
-	return (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-}
-
 /*
  * The flow has not looked at its backend since some backend was taken away. One
  * look, and the new epoch is swapped in together with the check, so that it
@@ -59,7 +54,7 @@ static __always_inline bool tcp_opens(const struct packet *p)
 static __always_inline enum validity steer_revalidate(const struct packet *p, struct action *act,
 						      struct weir_flow *record, __u32 epoch)
 {
-	const struct weir_backend *backend = flow_backend(act->backend, act->generation);
+	const struct weir_backend *backend = backend_of(act->backend, act->generation);
 	__u8 now = backend ? READ_ONCE(backend->state) : WEIR_BACKEND_GONE;
 	bool reply = act->flags & WEIR_FLOW_REPLY;
 
@@ -85,7 +80,7 @@ static __always_inline enum validity steer_revalidate(const struct packet *p, st
 static __always_inline bool steer_ended(struct scratch *s, const struct packet *p,
 					const struct action *act)
 {
-	const struct weir_backend *backend = flow_backend(act->backend, act->generation);
+	const struct weir_backend *backend = backend_of(act->backend, act->generation);
 	__u8 ends = act->head.seen, both;
 	struct weir_flow *peer;
 
@@ -124,8 +119,7 @@ static __always_inline enum weir_counter steer_tick(const struct ctx *ctx, struc
 	struct packet *p = &st->packet;
 	long found;
 
-	/* These two may land in another flow's record: a packet miscounted, a second more to live.
-	 */
+	/* May land in another flow's record: a packet miscounted, a second more to live. */
 	flow_settle(record, act->backend, act->generation, act->service);
 	record->touched = now;
 	if (act->flags & WEIR_FLOW_HAIRPIN)

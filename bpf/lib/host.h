@@ -86,10 +86,9 @@ static __always_inline enum weir_counter host_why(enum weir_counter why)
 static __always_inline struct weir_backend *host_backend(__u32 index, __u32 generation,
 							 __u32 service)
 {
-	struct weir_backend *backend = bpf_map_lookup_elem(&weir_backend, &index);
+	struct weir_backend *backend = backend_of(index, generation);
 
-	return backend && backend->generation == generation && backend->service == service ? backend
-											   : NULL;
+	return backend && backend->service == service ? backend : NULL;
 }
 
 static __always_inline void host_take(struct host_pick *pick, const struct weir_backend *backend)

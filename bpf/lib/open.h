@@ -170,7 +170,7 @@ static __always_inline void open_record(struct scratch *s, const struct packet *
 	flow->created = now_ticks();
 	flow->touched = flow->created;
 	flow->flags = edge == EDGE_POD ? WEIR_FLOW_POD : 0;
-	if ((p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+	if (tcp_opens(p)) {
 		flow->seen = WEIR_SEEN_SYN;
 		flow->syn_ack = p->seq + 1;
 	}

@@ -48,6 +48,12 @@ enum next_header {
 	NEXT_DESTINATION = 60,
 };
 
+/* A client's SYN: it opens a connection. */
+static __always_inline bool tcp_opens(const struct packet *p)
+{
+	return (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
 /* Ports are in the first fragment only. */
 static __always_inline bool fragment_later(const struct packet *p)
 {

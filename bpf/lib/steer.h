@@ -151,8 +151,7 @@ __noinline int steer_direct(struct steering *st)
 
 static __always_inline bool steer_may_be_direct(const struct packet *p)
 {
-	return !CTX_IS_XDP && !fragment_later(p) &&
-	       (p->key.proto == NEXT_UDP || (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN);
+	return !CTX_IS_XDP && !fragment_later(p) && (p->key.proto == NEXT_UDP || tcp_opens(p));
 }
 
 static __always_inline bool steer_any_direct(void)

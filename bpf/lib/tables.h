@@ -58,4 +58,15 @@ static __always_inline __u32 device_bridge(__u32 ifindex)
 	return dev ? dev->bridge : 0;
 }
 
+/* The entry that was noted with this generation, or NULL if it is another's by now. */
+static __always_inline struct weir_backend *backend_of(__u32 index, __u32 generation)
+{
+	struct weir_backend *backend;
+
+	if (!index)
+		return NULL;
+	backend = bpf_map_lookup_elem(&weir_backend, &index);
+	return backend && READ_ONCE(backend->generation) == generation ? backend : NULL;
+}
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "cli/text.hpp"
 #include "kernel/map.hpp"
+#include "kernel/tables.hpp"
 
 namespace weir::cli {
 namespace {
@@ -74,16 +75,12 @@ Result<> read_frontends(const kernel::Pins& pins, std::map<std::uint32_t, Servic
 Result<> read_ranges(const kernel::Pins& pins, std::map<std::uint32_t, ServiceEntry>& by_id) {
   auto map = Map<weir_range_key, __u32>::open(pins, "weir_source_range");
   if (!map) return std::unexpected{std::move(map.error())};
-  std::map<std::uint32_t, std::vector<Cidr>> sets;
-  auto done = map->for_each([&](const weir_range_key& key, const __u32&) {
-    if (const auto range = range_of(key)) sets[key.set].push_back(*range);
-  });
-  for (auto& [id, service] : by_id) {
-    if (!service.version || service.version->ranges == 0) continue;
-    service.ranges = sets[service.version->ranges];
-    std::ranges::sort(service.ranges);
-  }
-  return done;
+  auto sets = kernel::read_range_sets(*map);
+  if (!sets) return std::unexpected{std::move(sets.error())};
+  for (auto& [id, service] : by_id)
+    if (service.version && service.version->ranges != 0)
+      service.ranges = (*sets)[service.version->ranges];
+  return {};
 }
 
 auto order(const ServiceEntry& service) {

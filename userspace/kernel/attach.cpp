@@ -20,6 +20,7 @@
 #include "base/unique_fd.hpp"
 #include "kernel/clsact.hpp"
 #include "kernel/compat.hpp"
+#include "kernel/link.hpp"
 
 namespace weir::kernel {
 namespace {
@@ -34,37 +35,12 @@ constexpr std::array<std::pair<Hook, std::string_view>, 5> kHookNames{{
 
 constexpr std::size_t kMostPrograms = 64;  // BPF_MPROG_MAX: of one hook of one device
 
-struct Link {
-  UniqueFd fd;
-  DeviceLinkInfo info;
-};
-
 bpf_attach_type attach_type(Hook hook) {
   return hook == Hook::tcx_ingress ? kTcxIngress : kTcxEgress;
 }
 
 std::string path_of(const std::string& links, const LinkName& name) {
   return fmt::format("{}/{}", links, name.to_string());
-}
-
-// Nothing if there is no such pin.
-Result<std::optional<Link>> open_link(const std::string& pin) {
-  Link link;
-  link.fd = UniqueFd{bpf_obj_get(pin.c_str())};
-  if (!link.fd && errno == ENOENT) return std::nullopt;
-  if (!link.fd) return fail(errno, "open link {}", pin);
-  std::uint32_t size = sizeof link.info;
-  if (const int rc = bpf_obj_get_info_by_fd(link.fd.get(), &link.info, &size); rc != 0)
-    return fail(rc, "read link {}", pin);
-  return link;
-}
-
-Result<std::uint32_t> program_id(int prog_fd) {
-  bpf_prog_info info{};
-  std::uint32_t size = sizeof info;
-  if (const int rc = bpf_obj_get_info_by_fd(prog_fd, &info, &size); rc != 0)
-    return fail(rc, "read program");
-  return info.id;
 }
 
 // A link's own word (its ifindex) is not enough: the device may have moved to another namespace
@@ -101,24 +77,6 @@ Result<XdpState> xdp_state(std::uint32_t ifindex, const DeviceLinkInfo& info) {
   if (info.prog_id == query.drv_prog_id) return XdpState{true, XdpMode::native};
   if (info.prog_id == query.skb_prog_id) return XdpState{true, XdpMode::generic};
   return XdpState{};
-}
-
-// Off the device even if somebody else holds the link open, then off the file system.
-Result<> remove_link(const Link& link, const std::string& pin) {
-  const int rc = bpf_link_detach(link.fd.get());
-  // ENOLINK: the device is gone already.
-  if (rc != 0 && rc != -ENOLINK) return fail(rc, "detach link {}", pin);
-  if (::unlink(pin.c_str()) != 0 && errno != ENOENT) return fail(errno, "remove pin {}", pin);
-  return {};
-}
-
-Result<Outcome> exchange(const Link& link, int prog_fd, const std::string& pin) {
-  const auto id = program_id(prog_fd);
-  if (!id) return std::unexpected{id.error()};
-  if (*id == link.info.prog_id) return Outcome::unchanged;
-  if (const int rc = bpf_link_update(link.fd.get(), prog_fd, nullptr); rc != 0)
-    return fail(rc, "put program into link {}", pin);
-  return Outcome::updated;
 }
 
 Result<Outcome> create(int prog_fd, std::uint32_t ifindex, bpf_attach_type type,
@@ -158,13 +116,14 @@ Result<AttachedProgram> describe(const LinkName& name, const DeviceLinkInfo& inf
 // empty if a link has to be made.
 Result<std::optional<Outcome>> adopt(const LinkName& name, std::optional<XdpMode> mode, int prog_fd,
                                      const std::string& pin) {
-  const auto link = open_link(pin);
+  const auto link = open_link<DeviceLinkInfo>(pin);
   if (!link) return std::unexpected{link.error()};
   if (!*link) return std::nullopt;
   const auto found = describe(name, (*link)->info);
   if (!found) return std::unexpected{found.error()};
-  if (found->live && found->xdp_mode == mode) return exchange(**link, prog_fd, pin);
-  if (auto removed = remove_link(**link, pin); !removed)
+  if (found->live && found->xdp_mode == mode)
+    return exchange_program((*link)->fd.get(), (*link)->info.prog_id, prog_fd, pin);
+  if (auto removed = remove_link((*link)->fd.get(), pin); !removed)
     return std::unexpected{std::move(removed.error())};
   return std::nullopt;
 }
@@ -185,9 +144,9 @@ Result<std::vector<LinkName>> pinned(const std::string& links) {
 
 Result<> detach_link(const LinkName& name, const std::string& links) {
   const std::string pin = path_of(links, name);
-  const auto link = open_link(pin);
+  const auto link = open_link<DeviceLinkInfo>(pin);
   if (!link) return std::unexpected{link.error()};
-  return *link ? remove_link(**link, pin) : Result<>{};
+  return *link ? remove_link((*link)->fd.get(), pin) : Result<>{};
 }
 
 }  // namespace
@@ -266,7 +225,7 @@ Result<std::vector<AttachedProgram>> list_links(const std::string& links) {
   if (!names) return std::unexpected{names.error()};
   std::vector<AttachedProgram> result;
   for (const LinkName& name : *names) {
-    const auto link = open_link(path_of(links, name));
+    const auto link = open_link<DeviceLinkInfo>(path_of(links, name));
     if (!link) return std::unexpected{link.error()};
     if (!*link) continue;  // removed meanwhile
     auto found = describe(name, (*link)->info);

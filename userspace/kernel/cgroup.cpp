@@ -16,65 +16,24 @@
 
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
+#include "kernel/link.hpp"
 
 namespace weir::kernel {
 namespace {
-
-struct Link {
-  UniqueFd fd;
-  bpf_link_info info{};
-};
 
 std::string path_of(const std::string& links, const SocketHook& hook) {
   return fmt::format("{}/cgroup-{}", links, hook.name);
 }
 
-// Nothing if there is no such pin.
-Result<std::optional<Link>> open_link(const std::string& pin) {
-  Link link;
-  link.fd = UniqueFd{bpf_obj_get(pin.c_str())};
-  if (!link.fd && errno == ENOENT) return std::nullopt;
-  if (!link.fd) return fail(errno, "open link {}", pin);
-  std::uint32_t size = sizeof link.info;
-  if (const int rc = bpf_obj_get_info_by_fd(link.fd.get(), &link.info, &size); rc != 0)
-    return fail(rc, "read link {}", pin);
-  return link;
-}
-
-Result<std::uint32_t> program_id(int program) {
-  bpf_prog_info info{};
-  std::uint32_t size = sizeof info;
-  if (const int rc = bpf_obj_get_info_by_fd(program, &info, &size); rc != 0)
-    return fail(rc, "read program");
-  return info.id;
-}
-
-// Off the cgroup even if somebody else holds the link open, then off the file system.
-Result<> remove_link(const Link& link, const std::string& pin) {
-  const int rc = bpf_link_detach(link.fd.get());
-  if (rc != 0 && rc != -ENOLINK) return fail(rc, "detach link {}", pin);
-  if (::unlink(pin.c_str()) != 0 && errno != ENOENT) return fail(errno, "remove pin {}", pin);
-  return {};
-}
-
-Result<Outcome> exchange(const Link& link, int program, const std::string& pin) {
-  const auto id = program_id(program);
-  if (!id) return std::unexpected{id.error()};
-  if (*id == link.info.prog_id) return Outcome::unchanged;
-  if (const int rc = bpf_link_update(link.fd.get(), program, nullptr); rc != 0)
-    return fail(rc, "put program into link {}", pin);
-  return Outcome::updated;
-}
-
 // A link to a cgroup always allows others beside it (BPF_F_ALLOW_MULTI).
 Result<Outcome> attach_one(int cgroup, std::uint64_t id, const SocketHook& hook, int program,
                            const std::string& pin) {
-  const auto old = open_link(pin);
+  const auto old = open_link<bpf_link_info>(pin);
   if (!old) return std::unexpected{old.error()};
   if (*old) {
     if ((*old)->info.type == BPF_LINK_TYPE_CGROUP && (*old)->info.cgroup.cgroup_id == id)
-      return exchange(**old, program, pin);
-    if (auto removed = remove_link(**old, pin); !removed)
+      return exchange_program((*old)->fd.get(), (*old)->info.prog_id, program, pin);
+    if (auto removed = remove_link((*old)->fd.get(), pin); !removed)
       return std::unexpected{std::move(removed.error())};
   }
   const UniqueFd fd{
@@ -86,10 +45,10 @@ Result<Outcome> attach_one(int cgroup, std::uint64_t id, const SocketHook& hook,
 }
 
 Result<bool> detach_one(const std::string& pin) {
-  const auto link = open_link(pin);
+  const auto link = open_link<bpf_link_info>(pin);
   if (!link) return std::unexpected{link.error()};
   if (!*link) return false;
-  if (auto removed = remove_link(**link, pin); !removed)
+  if (auto removed = remove_link((*link)->fd.get(), pin); !removed)
     return std::unexpected{std::move(removed.error())};
   return true;
 }
@@ -188,7 +147,7 @@ Result<Outcome> attach_cgroup(const std::string& cgroup, const ProgramOf& progra
 Result<std::vector<SocketProgram>> list_cgroup(const std::string& links) {
   std::vector<SocketProgram> found;
   for (const auto& hook : socket_hooks()) {
-    const auto link = open_link(path_of(links, hook));
+    const auto link = open_link<bpf_link_info>(path_of(links, hook));
     if (!link) return std::unexpected{link.error()};
     if (!*link) continue;
     found.push_back({.hook = std::string{hook.name},

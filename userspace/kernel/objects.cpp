@@ -12,7 +12,6 @@
 #include <type_traits>
 
 #include "base/log.hpp"
-#include "base/ticks.hpp"
 #include "kernel/owned.hpp"
 #include "weir_expiry.skel.h"
 #include "weir_sock.skel.h"
@@ -169,6 +168,12 @@ Result<> load_all(const Pins& pins, const Limits& limits) {
 template <class T>
 void set_if_other(T& field, std::type_identity_t<T> value) {
   if (field != value) field = value;  // mapped memory: an equal store is a store all the same
+}
+
+// Seconds as the datapath counts them, rounded up (WEIR_TICK_SHIFT).
+std::uint32_t to_ticks(std::chrono::seconds time) {
+  const auto ns = static_cast<std::uint64_t>(std::chrono::nanoseconds{time}.count());
+  return static_cast<std::uint32_t>((ns + (1ULL << WEIR_TICK_SHIFT) - 1) >> WEIR_TICK_SHIFT);
 }
 
 weir_block to_block(const Cidr& cidr) {

@@ -69,6 +69,17 @@ struct Executor {
   }
 };
 
+Result<std::map<std::uint32_t, RangeSet>> read_range_sets(
+    const Map<weir_range_key, __u32>& source_range) {
+  std::map<std::uint32_t, RangeSet> sets;
+  auto walked = source_range.for_each([&](const weir_range_key& key, const __u32&) {
+    if (const auto range = range_of(key)) sets[key.set].push_back(*range);
+  });
+  if (!walked) return std::unexpected{std::move(walked.error())};
+  for (auto& [id, set] : sets) std::ranges::sort(set);
+  return sets;
+}
+
 Result<Tables> Tables::open(const Pins& pins) {
   auto current = MappedArray<__u32>::open(pins, "weir_current", true);
   if (!current) return std::unexpected{std::move(current.error())};
@@ -169,21 +180,15 @@ void Tables::adopt_backends(ProgrammedTables& tables,
   }
 }
 
-Result<> Tables::adopt_ranges(ProgrammedTables& tables) const {
-  auto walked = source_range_.for_each([&](const weir_range_key& key, const __u32&) {
-    if (const auto range = range_of(key)) tables.ranges[key.set].push_back(*range);
-  });
-  for (auto& [id, set] : tables.ranges) std::ranges::sort(set);
-  return walked;
-}
-
 Result<ProgrammedTables> Tables::adopt() {
   ProgrammedTables tables;
   std::map<std::uint32_t, ServiceIdentity> ids;
   tables.epoch = config_[0].epoch;
   if (auto ok = adopt_names(tables, ids); !ok) return std::unexpected{std::move(ok.error())};
   if (auto ok = adopt_frontends(tables, ids); !ok) return std::unexpected{std::move(ok.error())};
-  if (auto ok = adopt_ranges(tables); !ok) return std::unexpected{std::move(ok.error())};
+  auto ranges = read_range_sets(source_range_);
+  if (!ranges) return std::unexpected{std::move(ranges.error())};
+  tables.ranges = std::move(*ranges);
   adopt_backends(tables, ids);
   auto walked = address_.for_each([&](const weir_addr& key, const weir_address& value) {
     tables.addresses.emplace(key, value.bits);

@@ -2,6 +2,8 @@
 // The pinned maps as the agent holds them: read back at start, written by operations.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,10 @@
 #include "plan/reconcile.hpp"
 
 namespace weir::kernel {
+
+// weir_source_range by set, each in order.
+Result<std::map<std::uint32_t, RangeSet>> read_range_sets(
+    const Map<weir_range_key, __u32>& source_range);
 
 class Tables {
  public:
@@ -48,7 +54,6 @@ class Tables {
   Result<> adopt_names(ProgrammedTables& tables, std::map<std::uint32_t, ServiceIdentity>& ids);
   Result<> adopt_frontends(ProgrammedTables& tables,
                            const std::map<std::uint32_t, ServiceIdentity>& ids);
-  Result<> adopt_ranges(ProgrammedTables& tables) const;
   void adopt_backends(ProgrammedTables& tables,
                       const std::map<std::uint32_t, ServiceIdentity>& ids);
 

@@ -14,16 +14,12 @@
 
 using namespace weir;
 using test::address;
+using test::command;
 using test::PinnedMaps;
 using test::run;
 using test::run_json;
 
 namespace {
-
-std::vector<std::string> command(const PinnedMaps& maps, std::vector<std::string> words) {
-  words.insert(words.end(), {"--pin-path", maps.pins().path()});
-  return words;
-}
 
 constexpr std::uint32_t kLoopback = 1;  // in a fresh network namespace
 

@@ -10,6 +10,7 @@
 
 using namespace weir;
 using test::address;
+using test::command;
 using test::PinnedMaps;
 using test::run;
 using test::run_json;
@@ -139,11 +140,6 @@ void fill(PinnedMaps& maps) {
     backends[index].generation = 1;
     backends[index].live = 1;
   }
-}
-
-std::vector<std::string> command(const PinnedMaps& maps, std::vector<std::string> words) {
-  words.insert(words.end(), {"--pin-path", maps.pins().path()});
-  return words;
 }
 
 std::uint64_t total(const PinnedMaps& maps, std::vector<std::string> filter) {

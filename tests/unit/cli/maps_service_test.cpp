@@ -9,6 +9,7 @@
 
 using namespace weir;
 using test::address;
+using test::command;
 using test::PinnedMaps;
 using test::run;
 using test::run_json;
@@ -94,11 +95,6 @@ void add_others(PinnedMaps& maps) {
   maps.put("weir_name", __u32{5}, name("default/old", 81, IPPROTO_TCP, 4, WEIR_TYPE_CLUSTER_IP));
   maps.array<weir_backend>("weir_backend")[9] =
       backend("10.244.0.5", 81, WEIR_BACKEND_GONE, 5, true);
-}
-
-std::vector<std::string> command(const PinnedMaps& maps, std::vector<std::string> words) {
-  words.insert(words.end(), {"--pin-path", maps.pins().path()});
-  return words;
 }
 
 }  // namespace

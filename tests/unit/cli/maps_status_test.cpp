@@ -17,16 +17,12 @@
 
 using namespace weir;
 using test::address;
+using test::command;
 using test::PinnedMaps;
 using test::run;
 using test::run_json;
 
 namespace {
-
-std::vector<std::string> command(const PinnedMaps& maps, std::vector<std::string> words) {
-  words.insert(words.end(), {"--pin-path", maps.pins().path()});
-  return words;
-}
 
 const rapidjson::Value& row_of(const rapidjson::Value& rows, const char* field, const char* value) {
   for (const auto& row : rows.GetArray())

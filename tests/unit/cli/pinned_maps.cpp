@@ -116,4 +116,9 @@ weir_addr address(const std::string& text) {
   return parsed->raw();
 }
 
+std::vector<std::string> command(const PinnedMaps& maps, std::vector<std::string> words) {
+  words.insert(words.end(), {"--pin-path", maps.pins().path()});
+  return words;
+}
+
 }  // namespace weir::test

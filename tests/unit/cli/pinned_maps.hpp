@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 
 #include <string>
+#include <vector>
 
 #include "kernel/map.hpp"
 #include "kernel/pins.hpp"
@@ -57,5 +58,8 @@ class PinnedMaps {
 };
 
 weir_addr address(const std::string& text);
+
+// A command line, on these maps.
+std::vector<std::string> command(const PinnedMaps& maps, std::vector<std::string> words);
 
 }  // namespace weir::test

@@ -17,6 +17,13 @@ BackendIdentity identity_of(const weir_backend& backend) {
   return {Address{backend.addr}, ntohs(backend.port)};
 }
 
+// The prefix counts the 32 bits of the set, and of an IPv4 address the 96 in front of it.
+Cidr range_in(const weir_range_key& key) {
+  const Address base{key.addr};
+  const auto before = base.family() == Family::ipv4 ? 128U : 32U;
+  return {base, static_cast<std::uint8_t>(key.prefix - before)};
+}
+
 }  // namespace
 
 ServiceIdentity identity_of(const weir_name& name) {
@@ -173,22 +180,15 @@ void SimulatedKernel::apply(const PutRange& op) {
   need(!cooling_ranges_.contains(op.key.set), "set changed before the grace", op.key.set);
   for (const auto& [id, version] : published_)
     need(versions_[version].ranges != op.key.set, "set in use changed", op.key.set);
-  const Address base{op.key.addr};
-  const auto skipped = base.family() == Family::ipv4 ? 128U : 32U;
-  need(
-      ranges_[op.key.set].insert({base, static_cast<std::uint8_t>(op.key.prefix - skipped)}).second,
-      "range twice", op.key.set);
+  need(ranges_[op.key.set].insert(range_in(op.key)).second, "range twice", op.key.set);
 }
 
 void SimulatedKernel::apply(const DeleteRange& op) {
   need(!cooling_ranges_.contains(op.key.set), "set deleted before the grace", op.key.set);
   for (const auto& [id, version] : published_)
     need(versions_[version].ranges != op.key.set, "set in use deleted", op.key.set);
-  const Address base{op.key.addr};
-  const auto skipped = base.family() == Family::ipv4 ? 128U : 32U;
   auto& set = ranges_[op.key.set];
-  need(set.erase({base, static_cast<std::uint8_t>(op.key.prefix - skipped)}) == 1, "no such range",
-       op.key.set);
+  need(set.erase(range_in(op.key)) == 1, "no such range", op.key.set);
   if (set.empty()) ranges_.erase(op.key.set);
 }
 
