@@ -15,8 +15,15 @@ struct choice {
 	__u32 service;
 	__u32 backend;	/* index */
 	__u32 affinity; /* s, see struct weir_version */
+	__u8 frontend;	/* enum weir_frontend */
+	bool local;	/* the list is the local one */
+	bool kept;	/* the client had this backend: affinity */
 	bool again;	/* the one to avoid, for want of another */
 };
+
+#ifndef CHOICE_MADE
+#define CHOICE_MADE(choice) /* bpf/lib/trace.h takes it down here */
+#endif
 
 #define CHOSEN WEIR_COUNTER_MAX
 

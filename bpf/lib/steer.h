@@ -103,6 +103,11 @@ __noinline int steer_miss(HOOK *hook, struct steering *st)
 	if (fragment_later(p))
 		return steer_verdict(st, fragment_lost(st));
 	why = choose(p, st->bits, st->edge, st->hash >> 32, st->avoid, &choice);
+	CHOICE_MADE(&choice);
+	/* An address that was a service's is kept for its flows alone. */
+	if (why == WEIR_pass_no_service && !(st->bits & WEIR_ADDRESS_NODE) &&
+	    choose_unallocated(p, cfg))
+		why = WEIR_drop_no_cluster_ip;
 	if (why == CHOSEN)
 		why = open_flow(&ctx, s, p, st->edge, st->hash, &choice, cfg);
 	st->action.way.mtu = s->one.way.mtu; /* of the way that was too narrow */

@@ -347,10 +347,11 @@ struct weir_state {
 	__u64 expiry_last;    /* ns of CLOCK_MONOTONIC, start of the latest */
 };
 
-/* Of sockets of the node; of names, for user space only. */
+/* Of sockets of the node; of names, for user space only; of counters; of explanations. */
 #include "weir/abi_socket.h"
 #include "weir/abi_name.h"
 #include "weir/abi_counter.h"
+#include "weir/abi_trace.h"
 
 /* ---- sizes that are not options ------------------------------------------------------------ */
 
@@ -392,6 +393,8 @@ WEIR_SIZE(weir_peer, 52);
 WEIR_SIZE(weir_sticky, 36);
 WEIR_SIZE(weir_socket, 40);
 WEIR_SIZE(weir_name, 208);
+WEIR_SIZE(weir_trace_step, 336);
+WEIR_SIZE(weir_trace, 80 + WEIR_TRACE_STEPS * 336);
 
 #undef WEIR_SIZE
 #undef WEIR_ASSERT

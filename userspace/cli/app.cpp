@@ -17,6 +17,7 @@
 #include "cli/map_cmd.hpp"
 #include "cli/service_cmd.hpp"
 #include "cli/status_cmd.hpp"
+#include "cli/trace_cmd.hpp"
 #include "cli/version.hpp"
 
 namespace weir::cli {
@@ -72,6 +73,7 @@ void set_up(CLI::App& app, Shared& shared, const Agent& agent) {
   add_flow_commands(app, shared);
   add_map_commands(app, shared);
   add_drops_command(app, shared);
+  add_trace_command(app, shared);
   add_check_command(app, shared);
   add_cleanup_command(app, shared);
 }

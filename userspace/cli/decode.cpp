@@ -113,6 +113,11 @@ Result<Listing> dump_nothing(const kernel::Pins&, const std::string& name) {
   return fail("{}: the kernel shows it socket by socket only; see weir_peer and weir_sticky", name);
 }
 
+// Scratch paper of `weir trace`.
+Result<Listing> dump_trace(const kernel::Pins&, const std::string& name) {
+  return fail("{}: `weir trace` shows what it writes there", name);
+}
+
 std::string hex(Bytes bytes) {
   return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
@@ -129,7 +134,7 @@ Result<Listing> dump_raw(const kernel::Pins& pins, const std::string& name) {
   return listing;
 }
 
-constexpr std::array<std::pair<std::string_view, Dump>, 23> kDumps{{
+constexpr std::array<std::pair<std::string_view, Dump>, 24> kDumps{{
     {"weir_address", dump_hash<weir_addr, weir_address>},
     {"weir_service", dump_hash<weir_service_key, weir_service>},
     {"weir_current", dump_array<__u32>},
@@ -153,6 +158,7 @@ constexpr std::array<std::pair<std::string_view, Dump>, 23> kDumps{{
     {"weir_name", dump_hash<__u32, weir_name>},
     {"weir_counter", dump_counters},
     {"weir_xdp_tx", dump_devices},
+    {"weir_trace", dump_trace},
 }};
 
 }  // namespace

@@ -25,6 +25,14 @@ struct WriteCell {
     for (const auto& text : texts) write(out, text);
     out.EndArray();
   }
+  void operator()(const Record& record) const {
+    out.StartObject();
+    for (const auto& [name, cell] : record.fields) {
+      write(out, name);
+      std::visit(*this, cell);
+    }
+    out.EndObject();
+  }
 };
 
 struct WriteValue {

@@ -28,6 +28,12 @@ struct Plain {
   std::string operator()(const std::vector<std::string>& texts) const {
     return texts.empty() ? "-" : printable(fmt::format("{}", fmt::join(texts, ", ")));
   }
+  std::string operator()(const Record& record) const {
+    std::string out;
+    for (const auto& [name, cell] : record.fields)
+      out += fmt::format("{}{}={}", out.empty() ? "" : " ", name, std::visit(*this, cell));
+    return out;
+  }
 };
 
 std::string plain(const Cell& cell) {

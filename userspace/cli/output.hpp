@@ -13,10 +13,17 @@ namespace weir::cli {
 
 enum class Format : std::uint8_t { table, json };
 
+struct Record;
+
 // Nothing ("-" and null), a text, a number (stays one in JSON, right-aligned in a table), yes or
-// no, or several texts (joined by commas in a table).
-using Cell =
-    std::variant<std::monostate, std::string, std::uint64_t, bool, std::vector<std::string>>;
+// no, several texts (joined by commas in a table), or a few named cells.
+using Cell = std::variant<std::monostate, std::string, std::uint64_t, bool,
+                          std::vector<std::string>, Record>;
+
+// An object in JSON, "name=value name=value" in a table.
+struct Record {
+  std::vector<std::pair<std::string, Cell>> fields;
+};
 
 // Columns are the field names of the JSON form: snake_case, and never renamed.
 struct Listing {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/status_cmd.hpp"
 
-#include <bpf/bpf.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -14,6 +13,7 @@
 #include "kernel/attach.hpp"
 #include "kernel/cgroup.hpp"
 #include "kernel/map.hpp"
+#include "kernel/objects.hpp"
 
 namespace weir::cli {
 namespace {
@@ -26,14 +26,6 @@ Result<bool> anything_pinned(const kernel::Pins& pins) {
   if (stat(pins.maps().c_str(), &info) == 0) return true;
   if (errno == ENOENT || errno == ENOTDIR) return false;
   return fail(errno, "look at {}", pins.maps());
-}
-
-std::string program_name(std::uint32_t id) {
-  const UniqueFd fd{bpf_prog_get_fd_by_id(id)};
-  bpf_prog_info info{};
-  __u32 length = sizeof info;
-  if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0) return {};
-  return info.name;
 }
 
 Cell mode(const kernel::AttachedProgram& program) {
@@ -54,7 +46,7 @@ Result<Listing> list_attachments(const kernel::Pins& pins) {
   for (const auto& program : *programs)
     listing.rows.push_back({device_text(program.ifindex), std::uint64_t{program.ifindex},
                             std::string{to_string(program.hook)}, mode(program),
-                            program_name(program.prog_id), std::uint64_t{program.prog_id},
+                            kernel::program_name(program.prog_id), std::uint64_t{program.prog_id},
                             program.live});
   return listing;
 }
@@ -65,7 +57,7 @@ Result<Listing> list_host_edge(const kernel::Pins& pins) {
   Listing listing{.columns = {"hook", "program", "program_id", "cgroup_id", "live"}, .rows = {}};
   for (const auto& program : *programs)
     listing.rows.push_back(
-        {program.hook, program_name(program.prog_id), std::uint64_t{program.prog_id},
+        {program.hook, kernel::program_name(program.prog_id), std::uint64_t{program.prog_id},
          program.cgroup == 0 ? Cell{} : Cell{program.cgroup}, program.cgroup != 0});
   return listing;
 }

@@ -16,16 +16,18 @@
 #include "weir_expiry.skel.h"
 #include "weir_sock.skel.h"
 #include "weir_tc.skel.h"
+#include "weir_trace.skel.h"
+#include "weir_trace_xdp.skel.h"
 #include "weir_xdp.skel.h"
 
 namespace weir::kernel {
 namespace {
 
-constexpr std::array<std::string_view, 17> kPrograms{
-    "weir_xdp",      "weir_up_in",     "weir_up_out",   "weir_l3_in",     "weir_l3_out",
-    "weir_pod_in",   "weir_pod_out",   "weir_connect4", "weir_connect6",  "weir_sendmsg4",
-    "weir_sendmsg6", "weir_recvmsg4",  "weir_recvmsg6", "weir_peername4", "weir_peername6",
-    "weir_release",  "weir_expiry_arm"};
+constexpr std::array<std::string_view, 20> kPrograms{
+    "weir_xdp",      "weir_up_in",      "weir_up_out",   "weir_l3_in",      "weir_l3_out",
+    "weir_pod_in",   "weir_pod_out",    "weir_connect4", "weir_connect6",   "weir_sendmsg4",
+    "weir_sendmsg6", "weir_recvmsg4",   "weir_recvmsg6", "weir_peername4",  "weir_peername6",
+    "weir_release",  "weir_expiry_arm", "weir_trace_tc", "weir_trace_host", "weir_trace_xdp"};
 
 // Room of the queue beyond the flows that the datapath admits: see flow_push() in bpf/lib/half.h.
 constexpr std::uint32_t kQueueSlack = 1024;
@@ -49,15 +51,14 @@ std::uint64_t add_hash(std::uint64_t hash, const void* data, std::size_t size) {
 
 std::uint64_t objects_hash() {
   std::uint64_t hash = 0xcbf29ce484222325ULL;
-  std::size_t size = 0;
-  const void* bytes = weir_tc_bpf::elf_bytes(&size);
-  hash = add_hash(hash, bytes, size);
-  bytes = weir_xdp_bpf::elf_bytes(&size);
-  hash = add_hash(hash, bytes, size);
-  bytes = weir_sock_bpf::elf_bytes(&size);
-  hash = add_hash(hash, bytes, size);
-  bytes = weir_expiry_bpf::elf_bytes(&size);
-  return add_hash(hash, bytes, size);
+  for (const auto bytes :
+       {weir_tc_bpf::elf_bytes, weir_xdp_bpf::elf_bytes, weir_sock_bpf::elf_bytes,
+        weir_expiry_bpf::elf_bytes, weir_trace_bpf::elf_bytes, weir_trace_xdp_bpf::elf_bytes}) {
+    std::size_t size = 0;
+    const void* object = bytes(&size);
+    hash = add_hash(hash, object, size);
+  }
+  return hash;
 }
 
 // The option that gives a map its size, for a person.
@@ -162,6 +163,10 @@ Result<> load_all(const Pins& pins, const Limits& limits) {
     return std::unexpected{std::move(ok.error())};
   if (auto ok = load_object<weir_expiry_bpf>(pins, limits, "weir_expiry"); !ok)
     return std::unexpected{std::move(ok.error())};
+  if (auto ok = load_object<weir_trace_bpf>(pins, limits, "weir_trace"); !ok)
+    return std::unexpected{std::move(ok.error())};
+  if (auto ok = load_object<weir_trace_xdp_bpf>(pins, limits, "weir_trace_xdp"); !ok)
+    return std::unexpected{std::move(ok.error())};
   return {};
 }
 
@@ -257,6 +262,14 @@ std::map<std::string, std::uint32_t> map_sizes(const Limits& limits) {
       {"weir_half_udp", limits.half_open},
       {"weir_expiry", limits.flows + kQueueSlack},
   };
+}
+
+std::string program_name(std::uint32_t id) {
+  const UniqueFd fd{bpf_prog_get_fd_by_id(id)};
+  bpf_prog_info info{};
+  __u32 length = sizeof info;
+  if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0) return {};
+  return info.name;
 }
 
 Result<Objects> Objects::load(const Pins& pins, const Limits& limits,

@@ -49,6 +49,9 @@ class Objects {
   bool adopted_ = false;
 };
 
+// Of a program in the kernel; empty if there is none with that id (any more).
+std::string program_name(std::uint32_t id);
+
 // Entries of each map for these limits, by name; maps of fixed size are not in it.
 std::map<std::string, std::uint32_t> map_sizes(const Limits& limits);
 

@@ -48,8 +48,8 @@ PinPath::~PinPath() {
   std::filesystem::remove_all(pins_.path(), ignored);
 }
 
-Installation::Installation()
-    : objects_{need(kernel::Objects::load(pins(), kSmall, settings()))},
+Installation::Installation(const kernel::DatapathSettings& settings)
+    : objects_{need(kernel::Objects::load(pins(), kSmall, settings))},
       tables_{need(kernel::Tables::open(pins()))} {
   describe_devices();
   programmed_ = need(tables_.adopt());
@@ -87,7 +87,11 @@ void Installation::execute_all(kernel::Tables& tables, const ProgrammedTables&,
 }
 
 void Installation::publish(const ClusterState& cluster, const Execute& execute) {
-  auto to = next(cluster);
+  publish(plan(cluster, node_view()), execute);
+}
+
+void Installation::publish(const WantedTables& wanted, const Execute& execute) {
+  auto to = next(wanted);
   execute(tables_, programmed_, to);
   programmed_ = std::move(to.tables);
 }

@@ -51,7 +51,7 @@ class Installation {
  public:
   using Execute = std::function<void(kernel::Tables&, const ProgrammedTables&, const Reconciled&)>;
 
-  Installation();
+  explicit Installation(const kernel::DatapathSettings& settings = test::settings());
 
   [[nodiscard]] const kernel::Pins& pins() const { return path_.pins(); }
   [[nodiscard]] int program(Side side) const;
@@ -64,6 +64,7 @@ class Installation {
   [[nodiscard]] Reconciled next(const ClusterState& cluster) const;
   void publish(const ClusterState& cluster) { publish(cluster, execute_all); }
   void publish(const ClusterState& cluster, const Execute& execute);
+  void publish(const WantedTables& wanted, const Execute& execute);
   // Once more and again, until there is nothing to do: backends that are gone are freed.
   void settle(const ClusterState& cluster) { settle(cluster, execute_all); }
   void settle(const ClusterState& cluster, const Execute& execute);

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/trace_steps.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "cli/decode_rows.hpp"
+#include "cli/text.hpp"
+
+namespace weir::cli {
+namespace {
+
+// How many of a row's columns are the key.
+constexpr std::size_t key_columns(const Index*) {
+  return 1;
+}
+constexpr std::size_t key_columns(const weir_addr*) {
+  return 1;
+}
+constexpr std::size_t key_columns(const weir_service_key*) {
+  return 3;
+}
+constexpr std::size_t key_columns(const weir_affinity_key*) {
+  return 2;
+}
+constexpr std::size_t key_columns(const weir_range_key*) {
+  return 2;
+}
+constexpr std::size_t key_columns(const weir_flow_key*) {
+  return 3;
+}
+constexpr std::size_t key_columns(const weir_fragment_key*) {
+  return 4;
+}
+constexpr std::size_t key_columns(const __u32*) {
+  return 2;
+}
+
+struct Decoded {
+  Record key;
+  Record value;
+};
+
+using Decode = Decoded (*)(const weir_trace_step&);
+
+template <class Key, class Value>
+Decoded decode(const weir_trace_step& step) {
+  Key key{};
+  Value value{};
+  static_assert(sizeof key <= sizeof step.key && sizeof value <= sizeof step.value);
+  std::memcpy(&key, step.key, sizeof key);
+  if (step.found != 0) std::memcpy(&value, step.value, sizeof value);
+  const auto names = columns(&key, &value);
+  const auto cells = row(key, value);
+  Decoded out;
+  for (std::size_t i = 0; i < cells.size(); ++i)
+    (i < key_columns(&key) ? out.key : out.value).fields.emplace_back(names[i], cells[i]);
+  return out;
+}
+
+// A range that was found says no more than that it was.
+Decoded decode_range(const weir_trace_step& step) {
+  auto out = decode<weir_range_key, __u32>(step);
+  out.value.fields.emplace_back("admitted", true);
+  return out;
+}
+
+Decoded decode_xdp_device(const weir_trace_step& step) {
+  std::uint32_t ifindex = 0;
+  std::memcpy(&ifindex, step.key, sizeof ifindex);
+  return {.key = {{{"ifindex", std::uint64_t{ifindex}}}},
+          .value = {{{"device", device_text(ifindex)}}}};
+}
+
+constexpr std::array<std::pair<std::string_view, Decode>, 14> kDecoders{{
+    {"weir_address", decode<weir_addr, weir_address>},
+    {"weir_service", decode<weir_service_key, weir_service>},
+    {"weir_current", decode<Index, __u32>},
+    {"weir_version", decode<Index, weir_version>},
+    {"weir_affinity", decode<weir_affinity_key, weir_affinity>},
+    {"weir_source_range", decode_range},
+    {"weir_slot", decode<Index, weir_slot>},
+    {"weir_backend", decode<Index, weir_backend>},
+    {"weir_flow", decode<weir_flow_key, weir_flow>},
+    {"weir_half_tcp", decode<weir_flow_key, weir_flow>},
+    {"weir_half_udp", decode<weir_flow_key, weir_flow>},
+    {"weir_device", decode<__u32, weir_device>},
+    {"weir_state", decode<Index, weir_state>},
+    {"weir_xdp_tx", decode_xdp_device},
+}};
+
+}  // namespace
+
+Listing list_steps(const weir_trace& trace) {
+  Listing listing{.columns = {"map", "key", "value"}, .rows = {}};
+  const auto kept = std::min<std::size_t>(trace.steps, std::size(trace.step));
+  for (const auto& step : std::span{trace.step}.first(kept)) {
+    const std::string_view map{step.map, strnlen(step.map, sizeof step.map)};
+    const auto* known = std::ranges::find(kDecoders, map, &decltype(kDecoders)::value_type::first);
+    if (known == kDecoders.end()) continue;  // counts and the like
+    auto decoded = known->second(step);
+    listing.rows.push_back({std::string{map}, std::move(decoded.key),
+                            step.found != 0 ? Cell{std::move(decoded.value)} : Cell{}});
+  }
+  return listing;
+}
+
+}  // namespace weir::cli
