@@ -200,7 +200,8 @@ Result<> Agent::open_kernel() {
   return {};
 }
 
-// Each problem once, and again only after it went away.
+// Each problem once, and again only after it went away. A table that is too small is as many
+// problems as there are services left.
 void Agent::report_refused(const std::vector<FrontendConflict>& conflicts,
                            const std::vector<Refused>& refused) {
   std::set<std::string> lines;
@@ -210,8 +211,11 @@ void Agent::report_refused(const std::vector<FrontendConflict>& conflicts,
                              one.kept.to_string()));
   for (const auto& one : refused)
     lines.insert(fmt::format("{}: {}", one.service.to_string(), one.reason));
+  constexpr std::size_t kMostLines = 20;
+  std::size_t fresh = 0;
   for (const auto& line : lines)
-    if (!refused_.contains(line)) log::error("not programmed: {}", line);
+    if (!refused_.contains(line) && ++fresh <= kMostLines) log::error("not programmed: {}", line);
+  if (fresh > kMostLines) log::error("not programmed: {} more", fresh - kMostLines);
   refused_ = std::move(lines);
 }
 

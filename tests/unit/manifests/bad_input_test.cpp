@@ -318,10 +318,22 @@ TEST_CASE("session affinity, source ranges, what becomes of connections") {
 TEST_CASE("several problems of one object are one line each, up to a limit") {
   CHECK(of_service("  type: X\n  clusterIP: y\n  ports: [{port: 0}]\n").size() == 3);
   std::string many = "  ports:\n";
-  for (int i = 0; i < 30'000; ++i) many += "  - {name: p, port: 0}\n";
+  for (int i = 0; i < 20'000; ++i) many += "  - {name: p, port: 0}\n";
   const Said said = of_service(many);
   CHECK(said.size() == 20);
   CHECK(said.back().find("more problems in this object") != std::string::npos);
+}
+
+TEST_CASE("more ports than an object can have") {
+  std::string many;
+  for (int i = 0; i < 100'000; ++i)
+    many += fmt::format("  - {{name: p{}, port: {}}}\n", i, i % 65'535 + 1);
+  const std::string expected = "ports: expected at most 20000 ports, got a list";
+  CHECK(of_service("  ports:\n" + many) == Said{"document 1, line 7: spec." + expected});
+  CHECK(complaints("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n"
+                   "  name: s\n  labels: {kubernetes.io/service-name: good}\naddressType: IPv4\n"
+                   "ports:\n" +
+                   many) == Said{"document 1, line 8: " + expected});
 }
 
 TEST_CASE("a path that is not there is an error, not a line") {

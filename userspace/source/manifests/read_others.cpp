@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -13,6 +15,10 @@ constexpr std::array<Choice<AddressType>, 3> kAddressTypes{
 
 void read_slice_ports(const Field& root, EndpointSlice& slice) {
   const Field list = root["ports"].list();
+  if (list.size() > kMostPorts) {
+    list.expected(fmt::format("at most {} ports", kMostPorts));
+    return;
+  }
   std::set<std::string> names;
   for (std::size_t i = 0; i < list.size(); ++i) {
     const Field item = list.item(i);

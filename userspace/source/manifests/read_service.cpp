@@ -103,6 +103,10 @@ void read_ports(const Field& spec, const Options& options, ServiceManifest& mani
   const Field list = spec["ports"].list();
   if (!manifest.unserved && list.size() == 0 && (!spec["ports"].present() || list.present()))
     spec["ports"].expected("at least one port");
+  if (list.size() > kMostPorts) {
+    list.expected(fmt::format("at most {} ports", kMostPorts));
+    return;
+  }
   PortChecks checks;
   for (std::size_t i = 0; i < list.size(); ++i) {
     const Field item = list.item(i);

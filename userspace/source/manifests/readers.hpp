@@ -15,6 +15,9 @@ namespace weir::manifests {
 inline constexpr std::array<Choice<Protocol>, 3> kProtocols{
     {{"TCP", Protocol::tcp}, {"UDP", Protocol::udp}, {"SCTP", Protocol::sctp}}};
 
+// Of an EndpointSlice by the API's rule. Of a Service, that is what an object has room for there.
+inline constexpr std::size_t kMostPorts = 20'000;
+
 ServiceManifest read_service(const Field& root, const Options& options);
 SliceManifest read_slice(const Field& root);
 PodManifest read_pod(const Field& root);
