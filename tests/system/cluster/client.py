@@ -77,15 +77,15 @@ def ask(proto, address, port, timeout=2.0, source_port=0, rounds=1):
                 "seconds": time.monotonic() - begin}
 
 
-def ask_all(questions):
+def ask_all(questions, at_once=8):
     """Many questions at once: each is the arguments of ask()."""
     answers = [None] * len(questions)
 
     def work(offset):
-        for index in range(offset, len(questions), 8):
+        for index in range(offset, len(questions), at_once):
             answers[index] = ask(**questions[index])
 
-    run_threads(work, min(8, len(questions)))
+    run_threads(work, min(at_once, len(questions)))
     return answers
 
 

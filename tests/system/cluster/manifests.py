@@ -10,19 +10,38 @@ from . import plan
 NAMESPACE = "default"
 
 
-def node(node_):
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node_.name},
+def node(node_, zone=None):
+    labels = {"topology.kubernetes.io/zone": zone} if zone else {}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node_.name, "labels": labels},
             "status": {"addresses": [{"type": "InternalIP", "address": node_.address(family)}
                                      for family in plan.FAMILIES]}}
 
 
-def pod(pod_, labels, ready=True):
+def pod(pod_, labels, ready=True, name=None, terminating=False, phase="Running", ports=()):
+    """
+    pod_: may be a node: then the Pod is on its network. ports: {name: number} of its container.
+    Several objects, by other names, may stand for one pod of the cluster.
+    """
     addresses = [{"ip": pod_.address(family)} for family in plan.FAMILIES]
-    return {"apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": pod_.name, "namespace": NAMESPACE, "labels": labels},
-            "spec": {"nodeName": pod_.node.name, "containers": [{"name": "main"}]},
-            "status": {"phase": "Running", "podIP": addresses[0]["ip"], "podIPs": addresses,
+    metadata = {"name": name or pod_.name, "namespace": NAMESPACE, "labels": labels}
+    if terminating:
+        metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    listed = [{"name": port, "containerPort": number} for port, number in dict(ports).items()]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
+            "spec": {"nodeName": getattr(pod_, "node", pod_).name,
+                     "containers": [{"name": "main", "ports": listed}]},
+            "status": {"phase": phase, "podIP": addresses[0]["ip"], "podIPs": addresses,
                        "conditions": [{"type": "Ready", "status": str(ready)}]}}
+
+
+def endpoint_slice(service_name, family, ports, endpoints):
+    """ports: [(name, protocol, number)]; endpoints: as the API has them."""
+    return {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": f"{service_name}-v{family}", "namespace": NAMESPACE,
+                         "labels": {"kubernetes.io/service-name": service_name}},
+            "addressType": f"IPv{family}", "endpoints": endpoints,
+            "ports": [{"name": name, "protocol": protocol, "port": number}
+                      for name, protocol, number in ports]}
 
 
 def service(name, selector, ports, families=plan.FAMILIES, **spec):
@@ -39,6 +58,10 @@ def service(name, selector, ports, families=plan.FAMILIES, **spec):
             "metadata": {"name": name, "namespace": NAMESPACE},
             "spec": {"selector": selector, "ports": listed, "ipFamilyPolicy": policy,
                      "ipFamilies": [f"IPv{family}" for family in families]} | spec}
+
+
+def labelled(object_, **labels):
+    return object_ | {"metadata": object_["metadata"] | {"labels": labels}}
 
 
 def annotated(object_, **annotations):

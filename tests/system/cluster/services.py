@@ -27,13 +27,17 @@ class Offer:
     def selector(self):
         return {"app": self.name}
 
-    def manifest(self, selector=None, **spec):
-        ports = [(proto.lower(), proto, PORT, cluster.SERVER_PORT, self.node_port)
-                 for proto in ("TCP", "UDP")]
+    def ports(self, *protocols, port=PORT, target=cluster.SERVER_PORT, node_port=None):
+        """As manifest() takes them; without a node port, unless one is given."""
+        return [(proto.lower(), proto, port, target, node_port) for proto in protocols]
+
+    def manifest(self, selector=None, ports=None, families=plan.FAMILIES, **spec):
+        ports = ports or self.ports("TCP", "UDP", node_port=self.node_port)
+        cluster_ips = address_in(plan.SERVICE_CIDR, self.number)
         service = manifests.service(
-            self.name, selector or self.selector, ports, **{
+            self.name, selector or self.selector, ports, families, **{
                 "type": "LoadBalancer",
-                "clusterIPs": list(address_in(plan.SERVICE_CIDR, self.number).values()),
+                "clusterIPs": [cluster_ips[family] for family in families],
                 "externalIPs": list(address_in(plan.EXTERNAL_CIDR, self.number).values())} | spec)
         vips = address_in(plan.LOAD_BALANCER_POOL, self.number)
         return manifests.with_vips(service, vips.values())

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from . import client, icmp, load, server, sockets, web
+from . import client, icmp, load, raw, server, sockets, web
 
 PR_SET_PDEATHSIG = 1
 
@@ -29,6 +29,8 @@ CALLS = {
     "socket_close": sockets.socket_close, "fetch": web.fetch, "fetch_for": web.fetch_for,
     "echo": icmp.echo, "time_exceeded": icmp.time_exceeded,
     "path_mtu": icmp.path_mtu, "datagrams": icmp.datagrams,
+    "raw_open": raw.raw_open, "raw_read": raw.raw_read, "raw_close": raw.raw_close,
+    "raw_send": raw.raw_send, "stray_segment": raw.stray_segment, "tcp_counter": raw.tcp_counter,
 }
 writing = threading.Lock()
 

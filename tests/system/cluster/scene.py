@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Tests that share a cluster and nothing else: each has manifests of its own, which go with it, and
+asks until what it expects is so everywhere.
+"""
+from . import base, client, expect, manifests, plan, services, shell
+
+PROTOCOLS = ("tcp", "udp")
+INSIDE = ("pod1a", "pod2a")
+EVERYWHERE = (*INSIDE, "client", "node1")
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+SOON = 5.0  # seconds until a change must be felt; it takes a tenth of one on an idle machine
+TIMES = 16  # one of two backends is missed once in 32,000 times
+
+# Seconds that a client waits. A TCP client may overlook what weir answers to its first SYN, and is
+# refused when it sends the next, a second later: see refuses().
+PATIENCE = {"timeout": 0.5, "refused": 3.5, "unreachable": 3.5}
+FAILURES = (*PATIENCE, "reset")
+# Of the nodes' stacks: a closed port of theirs is asked more than once a second.
+NO_ICMP_LIMIT = {"net/ipv4/icmp_ratelimit": 0, "net/ipv6/icmp/ratelimit": 0}
+FIRST_PORT = 20000  # of clients that keep their source port
+
+
+def localhost(offer, node):
+    return expect.Frontend(f"localhost of {node.name}", LOOPBACK, offer.node_port, node)
+
+
+class Scene(base.ClusterCase):
+    @classmethod
+    def prepare(cls):
+        services.publish_nodes(cls.cluster)
+        for node in plan.NODES:
+            cls.cluster.add_worker(node.name)
+            shell.sysctls(cls.cluster.ns(node.name), NO_ICMP_LIMIT)
+        services.publish(cls.cluster, services.Offer("standing", 199))
+        cls.cluster.start_agents()
+        cls.cluster.wait_serving("standing")
+
+    # ---- manifests ----
+
+    def put(self, name, *objects):
+        """A file that is removed when the test ends, if it is still there."""
+        self.cluster.manifests.put(name, *objects)
+        self.addCleanup(self.remove, name)
+
+    def remove(self, *names):
+        for name in names:
+            if f"{name}.json" in self.cluster.manifests.names():
+                self.cluster.manifests.remove(f"{name}.json")
+
+    def back(self, offer, *places, **how):
+        """These pods (or nodes, for Pods on the host's network) and no others are its backends."""
+        self.put(f"{offer.name}-pods", *(self.backend(offer, place, **how) for place in places))
+
+    def backend(self, offer, place, suffix="", **how):
+        where = self.cluster.pods.get(place) or next(n for n in plan.NODES if n.name == place)
+        return manifests.pod(where, offer.selector, name=f"{offer.name}-{place}{suffix}", **how)
+
+    def serve(self, offer, *places, **spec):
+        self.back(offer, *places)
+        self.put(offer.name, offer.manifest(**spec))
+
+    def listen(self, place, port):
+        """Another server there, which calls itself by its port too."""
+        self.cluster.workers[place].call("serve", name=f"{place}:{port}", port=port)
+
+    # ---- clients ----
+
+    def outcomes(self, places, frontends, protocols=PROTOCOLS, families=plan.FAMILIES, times=1,
+                 keep_port=False, **how):
+        """{(place, frontend, family, protocol): whoever answered, and errors, in the order asked}."""
+        cells = [(frontend, family, proto) for frontend in frontends for family in families
+                 for proto in protocols]
+        questions = [{"proto": proto, "address": frontend.address[family], "port": frontend.port,
+                      "source_port": FIRST_PORT + number if keep_port else 0, **how}
+                     for number, (frontend, family, proto) in enumerate(cells) for _ in range(times)]
+        waiting = {place: self.cluster.workers[place].start(
+            "ask_all", questions=questions, at_once=16) for place in places}
+        found = {}
+        for place, pending in waiting.items():
+            answers = [answer["pod"] if answer["error"] is None else answer["error"]
+                       for answer in pending.result(60)]
+            for number, (frontend, family, proto) in enumerate(cells):
+                cell = (place, frontend.kind, family, proto)
+                found[cell] = answers[number * times:(number + 1) * times]
+        return found
+
+    def becomes(self, wanted, places, *frontends, times=None, patience=None, **how):
+        """Until exactly these answer in every cell: names of servers, or an error."""
+        wanted = {wanted} if isinstance(wanted, str) else set(wanted)
+        times = times or (1 if len(wanted) == 1 else TIMES)
+        patience = patience or next((PATIENCE[one] for one in wanted if one in PATIENCE), 0.15)
+        found = {}
+
+        def there():
+            nonlocal patience
+            found.update(self.outcomes(places, frontends, times=times, timeout=patience, **how))
+            if not wanted & set(PATIENCE):
+                patience = min(2, patience * 2)  # before the change, nobody may have answered
+            return all(set(outcomes) == wanted for outcomes in found.values())
+
+        client.eventually(there, SOON)
+        self.all_are(wanted, found)
+
+    def all_are(self, wanted, found):
+        for (place, kind, family, proto), outcomes in found.items():
+            with self.subTest(client=place, frontend=kind, family=family, proto=proto):
+                self.assertEqual(set(outcomes), wanted)
+
+    def refuses(self, places, *frontends, protocols=PROTOCOLS, **how):
+        """
+        Like becomes("refused"), but TCP over the network, which takes a second, is left to those
+        tests that are about nothing else.
+        """
+        for proto in protocols:
+            chosen = [place for place in places if proto == "udp" or place.startswith("node")]
+            self.becomes("refused", chosen, *frontends, protocols=(proto,), **how)
+
+    def unserved(self, places, *frontends, **how):
+        """Until nobody answers, in whatever way a client learns of it."""
+        found = {}
+
+        def there():
+            found.update(self.outcomes(places, frontends, timeout=PATIENCE["timeout"], **how))
+            return all(outcome in FAILURES for outcome, in found.values())
+
+        self.assertTrue(client.eventually(there, SOON), found)
+
+    def counters(self, *names):
+        """Sums over both nodes."""
+        every = [each.counters() for each in self.cluster.agents.values()]
+        return {name: sum(counters.get(name, 0) for counters in every) for name in names}
