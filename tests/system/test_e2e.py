@@ -25,7 +25,7 @@ class Changes(scene.Scene):
     def prepare(cls):
         super().prepare()
         for pod in ("pod1b", "pod2b"):
-            cls.listen(cls, pod, SECOND_PORT)
+            cls.listen(pod, SECOND_PORT)
 
     @rows("3.1/7")
     def test_services_go_up_and_down(self):

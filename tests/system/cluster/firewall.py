@@ -24,6 +24,9 @@ table inet check {
 }
 """
 
+ADMIT = "flush chain inet check forward"
+REFUSE = "add rule inet check forward ct state invalid counter name invalid drop"
+
 # flannel's --ip-masq, in its order.
 MASQUERADE = """
 table {table} cni {{
@@ -42,6 +45,11 @@ def guard(namespace):
     """Conntrack must not take up a connection in its middle: half a handshake is invalid at once."""
     shell.nft(namespace, CHECKS)
     shell.sysctls(namespace, {"net/netfilter/nf_conntrack_tcp_loose": 0})
+
+
+def admit_invalid(namespace, admit=True):
+    """For tests that send what conntrack calls invalid: else it is dropped where nobody looks."""
+    shell.nft(namespace, ADMIT if admit else REFUSE)
 
 
 def masquerade(namespace, node):

@@ -34,10 +34,10 @@ def pod(pod_, labels, ready=True, name=None, terminating=False, phase="Running",
                        "conditions": [{"type": "Ready", "status": str(ready)}]}}
 
 
-def endpoint_slice(service_name, family, ports, endpoints):
+def endpoint_slice(service_name, family, ports, endpoints, suffix=""):
     """ports: [(name, protocol, number)]; endpoints: as the API has them."""
     return {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {"name": f"{service_name}-v{family}", "namespace": NAMESPACE,
+            "metadata": {"name": f"{service_name}-v{family}{suffix}", "namespace": NAMESPACE,
                          "labels": {"kubernetes.io/service-name": service_name}},
             "addressType": f"IPv{family}", "endpoints": endpoints,
             "ports": [{"name": name, "protocol": protocol, "port": number}

@@ -49,8 +49,8 @@ def stray_segment(address, port, source_port):
         if opened.family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, IPV6_CHECKSUM, TCP_CHECKSUM_AT)
         else:
-            ends = [socket.inet_aton(end[0]) for end in (opened.getsockname(), opened.getpeername())]
-            pseudo = b"".join(ends) + struct.pack("!HH", socket.IPPROTO_TCP, len(header))
+            ends = (opened.getsockname()[0], address)
+            pseudo = b"".join(map(socket.inet_aton, ends)) + struct.pack("!HH", socket.IPPROTO_TCP, len(header))
             checksum = struct.pack("!H", icmp.checksum(pseudo + header))
             header = header[:TCP_CHECKSUM_AT] + checksum + header[TCP_CHECKSUM_AT + 2:]
         opened.send(header)

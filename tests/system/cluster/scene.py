@@ -3,6 +3,8 @@
 Tests that share a cluster and nothing else: each has manifests of its own, which go with it, and
 asks until what it expects is so everywhere.
 """
+import itertools
+
 from . import base, client, expect, manifests, plan, services, shell
 
 PROTOCOLS = ("tcp", "udp")
@@ -19,6 +21,8 @@ FAILURES = (*PATIENCE, "reset")
 # Of the nodes' stacks: a closed port of theirs is asked more than once a second.
 NO_ICMP_LIMIT = {"net/ipv4/icmp_ratelimit": 0, "net/ipv6/icmp/ratelimit": 0}
 FIRST_PORT = 20000  # of clients that keep their source port
+# Of all other datagrams, one after the other: a port that comes again would find its old flow.
+source_ports = itertools.cycle(range(33000, 60000))
 
 
 def localhost(offer, node):
@@ -26,6 +30,8 @@ def localhost(offer, node):
 
 
 class Scene(base.ClusterCase):
+    options = ()  # of the agents
+
     @classmethod
     def prepare(cls):
         services.publish_nodes(cls.cluster)
@@ -33,7 +39,7 @@ class Scene(base.ClusterCase):
             cls.cluster.add_worker(node.name)
             shell.sysctls(cls.cluster.ns(node.name), NO_ICMP_LIMIT)
         services.publish(cls.cluster, services.Offer("standing", 199))
-        cls.cluster.start_agents()
+        cls.cluster.start_agents(*cls.options)
         cls.cluster.wait_serving("standing")
 
     # ---- manifests ----
@@ -60,9 +66,10 @@ class Scene(base.ClusterCase):
         self.back(offer, *places)
         self.put(offer.name, offer.manifest(**spec))
 
-    def listen(self, place, port):
+    @classmethod
+    def listen(cls, place, port):
         """Another server there, which calls itself by its port too."""
-        self.cluster.workers[place].call("serve", name=f"{place}:{port}", port=port)
+        cls.cluster.workers[place].call("serve", name=f"{place}:{port}", port=port)
 
     # ---- clients ----
 
@@ -71,8 +78,14 @@ class Scene(base.ClusterCase):
         """{(place, frontend, family, protocol): whoever answered, and errors, in the order asked}."""
         cells = [(frontend, family, proto) for frontend in frontends for family in families
                  for proto in protocols]
+
+        def source_port(number, proto):
+            if keep_port:
+                return FIRST_PORT + number
+            return next(source_ports) if proto == "udp" else 0
+
         questions = [{"proto": proto, "address": frontend.address[family], "port": frontend.port,
-                      "source_port": FIRST_PORT + number if keep_port else 0, **how}
+                      "source_port": source_port(number, proto), **how}
                      for number, (frontend, family, proto) in enumerate(cells) for _ in range(times)]
         waiting = {place: self.cluster.workers[place].start(
             "ask_all", questions=questions, at_once=16) for place in places}
@@ -90,6 +103,8 @@ class Scene(base.ClusterCase):
         wanted = {wanted} if isinstance(wanted, str) else set(wanted)
         times = times or (1 if len(wanted) == 1 else TIMES)
         patience = patience or next((PATIENCE[one] for one in wanted if one in PATIENCE), 0.15)
+        if how.get("protocols") == ("udp",):
+            patience = min(patience, PATIENCE["timeout"])  # no datagram is sent again
         found = {}
 
         def there():
@@ -125,6 +140,10 @@ class Scene(base.ClusterCase):
             return all(outcome in FAILURES for outcome, in found.values())
 
         self.assertTrue(client.eventually(there, SOON), found)
+
+    @staticmethod
+    def soon(condition):
+        return client.eventually(condition, SOON)
 
     def counters(self, *names):
         """Sums over both nodes."""

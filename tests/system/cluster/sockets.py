@@ -54,5 +54,11 @@ def socket_connect(name, address, port):
     return None
 
 
+def socket_finish(name, text):
+    """Says this last, and sends a FIN; what is answered is left unread."""
+    kept[name].sendall(text.encode() + b"\n")
+    kept[name].shutdown(socket.SHUT_WR)
+
+
 def socket_close(name):
     kept.pop(name).close()

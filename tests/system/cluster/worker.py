@@ -26,7 +26,7 @@ CALLS = {
     "load_stop": load.load_stop, "serve": serve, "ping": lambda: "pong",
     "sleep": time.sleep, "socket_open": sockets.socket_open, "socket_ask": sockets.socket_ask,
     "socket_read": sockets.socket_read, "socket_connect": sockets.socket_connect,
-    "socket_close": sockets.socket_close, "fetch": web.fetch, "fetch_for": web.fetch_for,
+    "socket_finish": sockets.socket_finish, "socket_close": sockets.socket_close, "fetch": web.fetch, "fetch_for": web.fetch_for,
     "echo": icmp.echo, "time_exceeded": icmp.time_exceeded,
     "path_mtu": icmp.path_mtu, "datagrams": icmp.datagrams,
     "raw_open": raw.raw_open, "raw_read": raw.raw_read, "raw_close": raw.raw_close,
