@@ -4,8 +4,7 @@ import dataclasses
 import os
 import unittest
 
-from cluster import base, manifests, plan, scene, services, shell
-from cluster.conformance import rows
+from cluster import base, conformance, manifests, plan, scene, services, shell
 
 NODE1, NODE2 = plan.NODES
 SECOND_PORT = 8001  # of each backend's second server
@@ -27,7 +26,7 @@ class Changes(scene.Scene):
         for pod in ("pod1b", "pod2b"):
             cls.listen(pod, SECOND_PORT)
 
-    @rows("3.1/7")
+    @conformance.rows("3.1/7")
     def test_services_go_up_and_down(self):
         stays, goes, late = (services.Offer(f"up-{n}", n) for n in (1, 2, 3))
         self.serve(stays, "pod1b")
@@ -42,7 +41,7 @@ class Changes(scene.Scene):
         self.serve(goes, "pod2b")
         self.becomes("pod2b", scene.EVERYWHERE, *goes.frontends)
 
-    @rows("3.1/7")
+    @conformance.rows("3.1/7")
     def test_a_removed_services_address_is_silent(self):
         """Also while there are flows, which some service's address needs to be remembered for."""
         offer = services.Offer("removed", 22)
@@ -53,7 +52,7 @@ class Changes(scene.Scene):
         # Longer than until the next SYN: it is silence, and not an answer to the first one.
         self.all_are({"timeout"}, self.outcomes(scene.EVERYWHERE, [offer.cluster_ip], timeout=1.5))
 
-    @rows("3.1/8")
+    @conformance.rows("3.1/8")
     def test_created_again_with_other_addresses(self):
         old, new = services.Offer("again", 4), services.Offer("again", 5)
         self.serve(old, "pod1b", "pod2b")
@@ -64,7 +63,7 @@ class Changes(scene.Scene):
         self.becomes({"pod1b", "pod2b"}, scene.EVERYWHERE, new.cluster_ip)
         self.unserved(scene.EVERYWHERE, old.cluster_ip)
 
-    @rows("3.1/4")
+    @conformance.rows("3.1/4")
     def test_ports_come_and_go(self):
         offer = services.Offer("ports", 6)
         more = offer.ports("TCP", "UDP", port=81, target=SECOND_PORT, node_port=30200)
@@ -81,7 +80,7 @@ class Changes(scene.Scene):
         self.refuses(("pod1a", "client", "node1"), *second, *node_ports)
         self.becomes("pod1b", scene.EVERYWHERE, *offer.frontends)
 
-    @rows("3.1/3")
+    @conformance.rows("3.1/3")
     def test_several_ports_by_name(self):
         """Each name is a port of one pod alone; a third has both, with the numbers exchanged."""
         offer = services.Offer("named", 7)
@@ -111,7 +110,7 @@ class Changes(scene.Scene):
         there("two")
         are("refused", "pod2b:8001")
 
-    @rows("3.1/13")
+    @conformance.rows("3.1/13")
     def test_node_port_of_one_protocol_then_of_two(self):
         offer = services.Offer("two-protocols", 8)
         frontends = [offer.cluster_ip, *map(offer.node_port_of, plan.NODES)]
@@ -123,7 +122,7 @@ class Changes(scene.Scene):
             if other:
                 self.refuses(places, *frontends, protocols=other)
 
-    @rows("3.1/14", "3.1/15", "3.1/16", "3.1/17")
+    @conformance.rows("3.1/14", "3.1/15", "3.1/16", "3.1/17")
     def test_external_name_and_back(self):
         """Under the same addresses as before, so that a leftover would be seen."""
         offer = services.Offer("flips", 9)
@@ -148,7 +147,7 @@ class Changes(scene.Scene):
         return [line for node in plan.NODES for line in shell.run(
             *shell.inside(self.cluster.ns(node.name)), "ss", "-tulnH", f"sport = :{port}").splitlines()]
 
-    @rows("3.1/20", "3.2/update-node-port-http", "3.2/update-node-port-udp")
+    @conformance.rows("3.1/20", "3.2/update-node-port-http", "3.2/update-node-port-udp")
     def test_node_ports_are_released(self):
         first, second = services.Offer("released", 10), services.Offer("taker", 11)
         node_ports = [first.node_port_of(node) for node in plan.NODES]
@@ -167,26 +166,30 @@ class Changes(scene.Scene):
         self.cluster.workers["node1"].call("serve", name="node1", port=first.node_port)
         self.becomes("node1", ("client", *scene.INSIDE), node_ports[0])
 
-    @rows("3.1/30", "3.1/31")
+    @conformance.rows("3.1/30", "3.1/31")
     def test_labels_that_say_it_is_not_ours(self):
-        for number, label in ((12, "service-proxy-name"), (13, "headless")):
-            offer = services.Offer(label, number)
-            label = {f"service.kubernetes.io/{label}": "other"}
-            frontends = [offer.cluster_ip, offer.load_balancer, offer.node_port_of(NODE1)]
-            plain, labelled = offer.manifest(), manifests.labelled(offer.manifest(), **label)
-            with self.subTest(label=label):
-                self.back(offer, "pod1b")
-                self.put(offer.name, labelled)
-                self.unserved(scene.EVERYWHERE, offer.cluster_ip)
-                self.put(offer.name, plain)
-                self.becomes("pod1b", scene.EVERYWHERE, *frontends)
-                self.put(offer.name, labelled)
-                self.unserved(scene.EVERYWHERE, offer.cluster_ip)
-                self.refuses(("pod1a", "client", "node1"), offer.node_port_of(NODE1))
-                self.put(offer.name, plain)
-                self.becomes("pod1b", scene.EVERYWHERE, *frontends)
+        offers = {label: services.Offer(label, number) for label, number in
+                  (("service-proxy-name", 12), ("headless", 13))}
+        cluster_ips = [offer.cluster_ip for offer in offers.values()]
+        node_ports = [offer.node_port_of(NODE1) for offer in offers.values()]
 
-    @rows("3.1/46", "3.1/47")
+        def publish(with_label):
+            for label, offer in offers.items():
+                labels = {f"service.kubernetes.io/{label}": "other"} if with_label else {}
+                self.put(offer.name, manifests.labelled(offer.manifest(), **labels))
+
+        for offer in offers.values():
+            self.back(offer, "pod1b")
+        for with_label in (True, False, True, False):
+            with self.subTest(with_label=with_label):
+                publish(with_label)
+                if with_label:
+                    self.unserved(scene.EVERYWHERE, *cluster_ips)
+                    self.refuses(("pod1a", "client", "node1"), *node_ports)
+                else:
+                    self.becomes("pod1b", scene.EVERYWHERE, *cluster_ips, *node_ports)
+
+    @conformance.rows("3.1/46", "3.1/47")
     def test_one_port_of_two_protocols(self):
         for number, kind in ((14, "ClusterIP"), (15, "LoadBalancer")):
             offer = services.Offer(f"both-{number}", number)
@@ -200,7 +203,7 @@ class Changes(scene.Scene):
                     if other:
                         self.refuses(("pod1a", "node1"), *frontends, protocols=other)
 
-    @rows("3.1/48")
+    @conformance.rows("3.1/48")
     def test_sctp_is_left_alone(self):
         """This kernel has no SCTP sockets: a raw one sends what would open an association."""
         offer = services.Offer("sctp", 16)
@@ -232,7 +235,7 @@ class Changes(scene.Scene):
         return {(node, name): count for node, each in self.cluster.agents.items()
                 for name, count in each.counters().items() if name.startswith(("drop_", "answer_"))}
 
-    @rows("3.1/10")
+    @conformance.rows("3.1/10")
     def test_source_goes_and_comes_back(self):
         """The directory of manifests stands for the API server, which is away for a while."""
         offer, late = services.Offer("kept-on", 18), services.Offer("came-later", 19)
@@ -249,7 +252,7 @@ class Changes(scene.Scene):
         self.put(late.name, late.manifest())  # nobody has its own label
         self.refuses(("pod1a", "node1"), late.cluster_ip)
 
-    @rows("3.2/lb-change-type-tcp", "3.2/lb-change-type-udp")
+    @conformance.rows("3.2/lb-change-type-tcp", "3.2/lb-change-type-udp")
     def test_type_and_ports_change(self):
         offer = services.Offer("changes", 20)
         node_ports = [offer.node_port_of(node) for node in plan.NODES]
@@ -275,7 +278,7 @@ class Changes(scene.Scene):
         self.refuses(("client", "node1"), *other_ports)
         self.unserved(("client", "node1"), other_vip)
 
-    @rows("3.1/1")
+    @conformance.rows("3.1/1")
     def test_the_api_servers_own_service(self):
         """No selector: its slices are written by hand, and name ports of the nodes themselves."""
         offer = services.Offer("kubernetes", 21)

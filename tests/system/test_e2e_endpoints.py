@@ -6,8 +6,7 @@ topology_hints.go and traffic_distribution.go.
 """
 import unittest
 
-from cluster import base, manifests, plan, scene, services
-from cluster.conformance import rows
+from cluster import base, conformance, manifests, plan, scene, services
 
 NODE1, NODE2 = plan.NODES
 ON_NODE1, ON_NODE2 = ("pod1a", "node1"), ("pod2a", "node2")
@@ -37,8 +36,8 @@ class Endpoints(scene.Scene):
 
     # ---- pods that come and go ----
 
-    @rows("3.1/2", "3.2/update-endpoints-http", "3.2/update-endpoints-udp",
-          "3.2/secondary-update-endpoints")
+    @conformance.rows("3.1/2", "3.2/update-endpoints-http", "3.2/update-endpoints-udp",
+                      "3.2/secondary-update-endpoints")
     def test_endpoints_follow_pods(self):
         offer = services.Offer("follows", 71)
         self.serve(offer)
@@ -50,7 +49,7 @@ class Endpoints(scene.Scene):
                 else:
                     self.refuses(scene.EVERYWHERE, *offer.frontends)
 
-    @rows("3.1/32", "3.1/33")
+    @conformance.rows("3.1/32", "3.1/33")
     def test_without_endpoints_everybody_is_refused(self):
         """Of the second, the only pod was evicted: it has an address still."""
         empty, evicted = services.Offer("nobody", 72), services.Offer("evicted", 73)
@@ -62,7 +61,7 @@ class Endpoints(scene.Scene):
         self.becomes("refused", ("pod1a", "client", "node1"), evicted.cluster_ip,
                      evicted.node_port_of(NODE1), empty.cluster_ip, empty.external_ip)
 
-    @rows("3.2/several-services-same-selector")
+    @conformance.rows("3.2/several-services-same-selector")
     def test_several_services_of_one_selector(self):
         one, two = services.Offer("same-1", 74), services.Offer("same-2", 75)
         self.serve(one, "pod1b", "pod2b")
@@ -73,13 +72,13 @@ class Endpoints(scene.Scene):
         self.unserved(scene.EVERYWHERE, *frontends[0])
         self.becomes({"pod1b", "pod2b"}, scene.EVERYWHERE, *frontends[1])
 
-    @rows("3.2/endpoints-host-network", "3.2/secondary-endpoints-host-network")
+    @conformance.rows("3.2/endpoints-host-network", "3.2/secondary-endpoints-host-network")
     def test_pods_on_the_hosts_network(self):
         offer = services.Offer("host-network", 76)
         self.serve(offer, *NODES)
         self.becomes(set(NODES), (*scene.EVERYWHERE, "node2"), *offer.frontends)
 
-    @rows("3.1/36")
+    @conformance.rows("3.1/36")
     def test_internal_local_to_pods_on_the_hosts_network(self):
         offer = services.Offer("host-local", 77)
         self.serve(offer, "node1", internalTrafficPolicy="Local")
@@ -92,7 +91,7 @@ class Endpoints(scene.Scene):
     def published(self, offer, yes, **spec):
         self.put(offer.name, offer.manifest(publishNotReadyAddresses=yes, **spec))
 
-    @rows("3.1/21")
+    @conformance.rows("3.1/21")
     def test_not_ready_addresses_published_withdrawn_and_published(self):
         offer = services.Offer("unready", 78)
         frontends = self.inside_and_node_ports(offer)
@@ -105,7 +104,7 @@ class Endpoints(scene.Scene):
         self.back(offer, "pod1b", ready=False, terminating=True)
         self.becomes("pod1b", scene.EVERYWHERE, *frontends)
 
-    @rows("3.1/22", "3.1/23")
+    @conformance.rows("3.1/22", "3.1/23")
     def test_terminating_and_unready_with_and_without_publication(self):
         yes, no = services.Offer("published", 79), services.Offer("withheld", 80)
         for offer in (yes, no):
@@ -115,7 +114,7 @@ class Endpoints(scene.Scene):
         self.becomes({"pod1b", "pod2b"}, scene.EVERYWHERE, *self.inside_and_node_ports(yes))
         self.refuses(scene.EVERYWHERE, *self.inside_and_node_ports(no))
 
-    @rows("3.1/38", "3.1/40")
+    @conformance.rows("3.1/38", "3.1/40")
     def test_terminating_pods_serve_if_there_is_no_other(self):
         offer = services.Offer("last-resort", 81)
         self.serve(offer)
@@ -127,7 +126,7 @@ class Endpoints(scene.Scene):
         self.back(offer, "pod1b", "pod2b", ready=False, terminating=True)
         self.refuses(scene.EVERYWHERE, *offer.frontends)
 
-    @rows("3.1/39")
+    @conformance.rows("3.1/39")
     def test_internal_local_falls_back_to_its_own_terminating_pod(self):
         """Its own, even if there is a better one on the other node."""
         offer = services.Offer("last-inside", 82)
@@ -141,7 +140,7 @@ class Endpoints(scene.Scene):
         self.becomes("pod1b", ON_NODE1, offer.cluster_ip)
         self.becomes("pod2b", ON_NODE1, offer.node_port_of(NODE1))
 
-    @rows("3.1/41")
+    @conformance.rows("3.1/41")
     def test_external_local_falls_back_to_its_own_terminating_pod(self):
         offer = services.Offer("last-outside", 83)
         self.serve(offer, externalTrafficPolicy="Local")
@@ -181,8 +180,8 @@ class Endpoints(scene.Scene):
         return {"hints": {"forZones": [{"name": name} for name in zones],
                           "forNodes": [{"name": name} for name in nodes]}}
 
-    @rows("3.2/topology-hints", "3.2/traffic-distribution-prefer-close",
-          "3.2/traffic-distribution-prefer-same-zone")
+    @conformance.rows("3.2/topology-hints", "3.2/traffic-distribution-prefer-close",
+                      "3.2/traffic-distribution-prefer-same-zone")
     def test_requests_stay_in_their_zone(self):
         offer = services.Offer("by-zone", 84)
         both = {"pod1b", "pod2b"}
@@ -196,7 +195,7 @@ class Endpoints(scene.Scene):
                             "pod2b": self.for_zones("zone-b")})
         self.split(offer, "pod1b", both)
 
-    @rows("3.2/topology-hints")
+    @conformance.rows("3.2/topology-hints")
     def test_zones_of_nodes_change(self):
         offer = services.Offer("moving-zones", 85)
         self.addCleanup(self.zones, **ZONES)
@@ -207,7 +206,7 @@ class Endpoints(scene.Scene):
         self.zones(node1="zone-b")
         self.split(offer, "pod2b", {"pod1b", "pod2b"})
 
-    @rows("3.2/traffic-distribution-prefer-same-node")
+    @conformance.rows("3.2/traffic-distribution-prefer-same-node")
     def test_requests_stay_on_their_node(self):
         """Hints for nodes go before those for zones, which are here for the other node."""
         offer = services.Offer("by-node", 86)
@@ -218,7 +217,7 @@ class Endpoints(scene.Scene):
                             "pod2b": self.for_zones("zone-a", nodes=["node3"])})
         self.split(offer, "pod1b", "pod1b")  # for node 2 by its zone
 
-    @rows("3.2/topology-hints")
+    @conformance.rows("3.2/topology-hints")
     def test_hints_bind_no_local_policy(self):
         """Under a policy Local a node's own endpoints count, wherever they are hinted for."""
         offer = services.Offer("hinted-local", 87)

@@ -5,8 +5,7 @@ test/e2e/network/conntrack.go and the UDP tests of loadbalancer.go.
 """
 import unittest
 
-from cluster import base, firewall, plan, scene, services
-from cluster.conformance import rows
+from cluster import base, conformance, firewall, plan, scene, services
 
 NODE1, NODE2 = plan.NODES
 NODES = ("node1", "node2")
@@ -31,8 +30,8 @@ class OneSourcePort(scene.Scene):
                 self.back(offer, *pods)
                 self.becomes(wanted, places, *frontends, **UDP)
 
-    @rows("3.2/conntrack-node-port", "3.2/conntrack-cluster-ip", "3.2/conntrack-host-client",
-          "3.2/lb-udp-other-node", "3.2/lb-udp-same-node")
+    @conformance.rows("3.2/conntrack-node-port", "3.2/conntrack-cluster-ip",
+                      "3.2/conntrack-host-client", "3.2/lb-udp-other-node", "3.2/lb-udp-same-node")
     def test_backends_come_and_go(self):
         """From none to some to none again; to another node's pod, and to another of the same node."""
         offer = services.Offer("cycles", 61)
@@ -42,7 +41,7 @@ class OneSourcePort(scene.Scene):
             ((), "refused"), (("pod1b",), "pod1b"), (("pod2b",), "pod2b"), (("pod1c",), "pod1c"),
             (("pod1b",), "pod1b"), ((), "refused"), (("pod2b",), "pod2b"))))
 
-    @rows("3.2/conntrack-cluster-ip-internal-local")
+    @conformance.rows("3.2/conntrack-cluster-ip-internal-local")
     def test_internal_local(self):
         """What was sent while the only endpoint was elsewhere stands in nobody's way afterwards."""
         offer = services.Offer("cycles-local", 62)
@@ -54,7 +53,7 @@ class OneSourcePort(scene.Scene):
                                   ((), "refused", "refused"), (("pod1b", "pod2b"), "pod2b", "pod1b")):
             self.cycle(offer, (pods, there, on_node2, frontends), (pods, here, on_node1, frontends))
 
-    @rows("3.2/conntrack-initially-unready")
+    @conformance.rows("3.2/conntrack-initially-unready")
     def test_endpoint_that_is_not_ready_at_first(self):
         offer = services.Offer("unready-first", 63)
         self.back(offer, "pod1b", ready=False)
@@ -69,7 +68,7 @@ class OneSourcePort(scene.Scene):
         self.back(offer, "pod1b")
         self.becomes("pod1b", scene.EVERYWHERE, *offer.frontends, **UDP)
 
-    @rows("3.2/conntrack-cluster-ip", "3.2/conntrack-node-port")
+    @conformance.rows("3.2/conntrack-cluster-ip", "3.2/conntrack-node-port")
     def test_a_terminating_backend_keeps_its_clients(self):
         """It serves still, so its flows are not taken from it; new ones go elsewhere."""
         offer = services.Offer("draining", 64)
@@ -83,7 +82,7 @@ class OneSourcePort(scene.Scene):
         self.back(offer, "pod2b")
         self.becomes("pod2b", packets, *offer.frontends, **UDP)
 
-    @rows("3.2/conntrack-invalid-packets")
+    @conformance.rows("3.2/conntrack-invalid-packets")
     def test_a_stray_segment_resets_nothing(self):
         """
         A backend sends what is out of every window of its connection. If it came to the client
@@ -121,7 +120,7 @@ class OneSourcePort(scene.Scene):
     def tcp(worker, counter):
         return worker.call("tcp_counter", name=counter)
 
-    @rows("3.2/conntrack-invalid-packets")
+    @conformance.rows("3.2/conntrack-invalid-packets")
     def test_a_strangers_segment_is_reset(self):
         """What the test above counts is there to be counted."""
         self.admit_invalid()

@@ -4,7 +4,7 @@ import collections
 import pathlib
 import unittest
 
-from cluster import base, client, plan, services
+from cluster import base, client, conformance, plan, services
 
 EXAMPLES = sorted((pathlib.Path(__file__).parents[1] / "data/manifests").glob("*.yaml"))
 NODE1, NODE2 = plan.NODES
@@ -44,6 +44,7 @@ class Examples(base.ClusterCase):
             on_nodes = [each.frontends(f"default/{service}") for each in self.cluster.agents.values()]
             self.assertEqual(on_nodes[0], on_nodes[1])
 
+    @conformance.rows("3.1/5")
     def test_svc_1_is_inside_only(self):
         kinds = {kind for kind, _, _ in self.agent.frontends("default/svc-1")}
         self.assertEqual(kinds, {"ClusterIP"})
@@ -53,6 +54,7 @@ class Examples(base.ClusterCase):
             own = self.cluster.pods[place].address(4)
             self.assertEqual(self.balanced(place, address, port), {"pod1b": own, "pod2b": own})
 
+    @conformance.rows("3.1/11")
     def test_svc_2_is_at_port_32000_of_each_node(self):
         for node in plan.NODES:
             seen = self.balanced("client", node.address(4), 32000)
@@ -70,6 +72,7 @@ class Examples(base.ClusterCase):
         self.balanced("client", NODE1.address(4), node_port)
         self.balanced("pod2a", address, port)
 
+    @conformance.rows("3.1/2")
     def test_unready_pods_get_nothing(self):
         address, port = self.frontend("svc-1", "ClusterIP")
         put = self.cluster.manifests.put

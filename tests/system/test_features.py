@@ -3,7 +3,7 @@
 import time
 import unittest
 
-from cluster import base, manifests, plan, services
+from cluster import base, conformance, manifests, plan, services
 
 NODE1, NODE2 = plan.NODES
 STICKY = services.Offer("sticky", 21)
@@ -67,6 +67,7 @@ class Features(base.ClusterCase):
             each.wait_until(lambda: {str(row[field]) for row in each.query(
                 "service", "show", f"default/{service}")} == {str(value)}, f"{service}: {field}")
 
+    @conformance.rows("3.1/24", "3.1/27")
     def test_affinity_is_one_for_all_frontends_of_a_port(self):
         for family in plan.FAMILIES:
             for place in ("client", "pod1a", "pod2a", "node1"):
@@ -80,6 +81,7 @@ class Features(base.ClusterCase):
                     for frontend in there[1:]:
                         self.assertEqual(self.reached(place, frontend, family), one)
 
+    @conformance.rows("3.1/9", "3.1/24")
     def test_affinity_outlives_the_agent(self):
         before = self.reached("client", STICKY.cluster_ip, 4)
         agent = self.cluster.agents["node1"]
@@ -88,6 +90,7 @@ class Features(base.ClusterCase):
         agent.start()
         self.assertEqual(self.reached("client", STICKY.cluster_ip, 4), before)
 
+    @conformance.rows("3.1/24")
     def test_affinity_ends_with_the_backend_and_goes_to_one_other(self):
         before = self.reached("pod1a", STICKY.cluster_ip, 6)
         left = [pod for pod in BACKENDS if pod not in before]
@@ -99,6 +102,7 @@ class Features(base.ClusterCase):
         self.cluster.wait_endpoints("default/sticky", *BACKENDS)
         self.assertEqual(self.reached("pod1a", STICKY.cluster_ip, 6), after)
 
+    @conformance.rows("3.1/28", "3.1/29")
     def test_affinity_is_switched_while_running(self):
         self.addCleanup(self.sticky, "ClientIP", 600)
         self.sticky("None", 600)
@@ -116,6 +120,7 @@ class Features(base.ClusterCase):
             time.sleep(3.5)  # the timeout and up to a tick, 1.07 s
         self.assertGreater(len(seen), 1)
 
+    @conformance.rows("3.2/lb-source-ranges")
     def test_source_ranges_bind_load_balancer_addresses_alone(self):
         for family in plan.FAMILIES:
             for frontend in (RANGED.load_balancer, RANGED.cluster_ip, RANGED.node_port_of(NODE1),
@@ -131,6 +136,7 @@ class Features(base.ClusterCase):
             for place in ("pod1a", "node1"):
                 self.assertEqual(self.reached(place, RANGED.cluster_ip, family, times=2), {"pod1f"})
 
+    @conformance.rows("3.2/lb-source-ranges")
     def test_source_ranges_of_one_family_leave_the_other_open(self):
         self.addCleanup(self.ranged, plan.CLIENT[4] + "/32", plan.CLIENT[6] + "/64")
         pods = plan.POD_SUPERNET[4]

@@ -3,7 +3,7 @@
 import datetime
 import unittest
 
-from cluster import base, client, manifests, plan, services
+from cluster import base, client, conformance, manifests, plan, services
 
 NODE1, NODE2 = plan.NODES
 WEB = services.Offer("web", 51)
@@ -65,6 +65,7 @@ class Health(base.ClusterCase):
         answer = self.cluster.ask("client", "tcp", node.address(4), WEB.node_port)
         self.assertEqual(answer["pod"], pod)
 
+    @conformance.rows("3.2/esipp-health-check")
     def test_only_the_node_with_an_endpoint_is_healthy(self):
         self.answers(NODE1, 200, 1)
         self.answers(NODE2, 503, 0)
@@ -76,6 +77,7 @@ class Health(base.ClusterCase):
         self.answers(NODE1, 200, 1)
         self.answers(NODE2, 503, 0)
 
+    @conformance.rows("3.1/37")
     def test_terminating_endpoints_serve_and_do_not_count(self):
         pods = services.pod_objects(self.cluster, pod1b=WEB.selector)
         for pod in pods:

@@ -3,7 +3,8 @@
 import dataclasses
 import unittest
 
-from cluster import base, cgroups, client, expect, plan, services
+from cluster import base, cgroups, client, conformance, expect, plan, services
+from cluster.services import localhost
 
 NODE1, NODE2 = plan.NODES
 ON1 = services.Offer("on-node1", 51)
@@ -14,16 +15,11 @@ EXTERNAL = services.Offer("external", 54)  # externalTrafficPolicy: Local, pod1b
 EMPTY = services.Offer("empty", 55)  # no pod
 MOVING = services.Offer("moving", 56)  # pod1c, until a test moves it
 PROTOCOLS = ("tcp", "udp")
-LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 AT_ONCE = 0.5  # seconds; an answer over the network takes a second SYN or a timeout of 2
 
 
 def setUpModule():
     base.require_root()
-
-
-def localhost(offer, node):
-    return expect.Frontend("localhost", LOOPBACK, offer.node_port, node)
 
 
 class Host(base.ClusterCase):
@@ -79,11 +75,14 @@ class Host(base.ClusterCase):
 
     # ---- who is reached, and who is not ----
 
+    @conformance.rows("3.2/node-service-http", "3.2/node-service-udp", "3.2/secondary-node-service",
+                      "3.2/localhost-node-port-endpoints", "3.2/localhost-node-port-registry")
     def test_every_frontend_from_every_node(self):
         for node in plan.NODES:
             for offer, backend in BACKENDS.items():
                 self.reached(node, [*offer.frontends, localhost(offer, node)], backend)
 
+    @conformance.rows("3.2/node-service-udp", "3.2/secondary-node-service")
     def test_sockets_without_a_connection(self):
         """Answers come from the address that was asked, and from one backend only."""
         for node in plan.NODES:
@@ -99,6 +98,7 @@ class Host(base.ClusterCase):
                             self.assertEqual(answer["named"], [address, port])
                 self.call(node.name, "socket_close", name="free")
 
+    @conformance.rows("3.1/32")
     def test_no_endpoint_refuses_at_once(self):
         frontends = [*(f for f in EMPTY.frontends if f.kind != "node port of node2"),
                      localhost(EMPTY, NODE1)]
@@ -109,6 +109,7 @@ class Host(base.ClusterCase):
                    for frontend in (ON1.cluster_ip, ON1.load_balancer, ON1.external_ip)]
         self.fails_at_once(NODE1, unknown, "refused")
 
+    @conformance.rows("3.1/35")
     def test_internal_local(self):
         self.reached(NODE1, [INTERNAL.cluster_ip], "pod1b")
         self.fails_at_once(NODE2, [INTERNAL.cluster_ip], "timeout")
@@ -148,6 +149,7 @@ class Host(base.ClusterCase):
         self.place(moving=pod)
         self.cluster.wait_endpoints("default/moving", pod)
 
+    @conformance.rows("3.2/conntrack-host-client")
     def test_udp_recovers_and_tcp_goes_on(self):
         for family in plan.FAMILIES:
             address, port = MOVING.cluster_ip.address[family], MOVING.cluster_ip.port

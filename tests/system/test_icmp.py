@@ -5,7 +5,7 @@ side of every kind of service, who is named in errors, and datagrams larger than
 """
 import unittest
 
-from cluster import base, cluster, manifests, pods, plan, services, shell
+from cluster import base, cluster, conformance, manifests, plan, pods, services, shell
 
 NODE1, NODE2 = plan.NODES
 BACKENDS = {services.Offer("on-node1", 1): "pod1b", services.Offer("on-node2", 2): "pod2b"}
@@ -138,6 +138,7 @@ class Icmp(base.ClusterCase):
                 self.assertEqual(learned, {"mtu": TO_PODS, "answered": True})
         self.assertGreater(self.translated(), before)
 
+    @conformance.rows("3.2/large-requests-udp", "3.2/secondary-large-requests")
     def test_large_datagrams(self):
         for place, offer, frontend, family in self.cells():
             with self.subTest(client=place, service=offer.name, frontend=frontend.kind,

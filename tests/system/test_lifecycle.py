@@ -6,7 +6,7 @@ import subprocess
 import time
 import unittest
 
-from cluster import base, client, plan, services, shell
+from cluster import base, client, conformance, plan, services, shell
 
 WEB = services.Offer("web", 41)
 TABLES = ("weir_address", "weir_service", "weir_current", "weir_version", "weir_slot", "weir_backend")
@@ -74,10 +74,12 @@ class Restart(Case):
         self.agent.weir("cleanup")
         self.assertTrue(any(WRITES.search(call) for call in self.trace_a_life("strace-first")))
 
+    @conformance.rows("3.1/9")
     def test_sigterm_leaves_the_datapath(self):
         self.assertEqual(self.agent.stop(), 0)
         self.assertTrue(all(self.works(place) for place in ("pod1a", "pod2a", "client")))
 
+    @conformance.rows("3.1/10")
     def test_changes_while_away_are_caught_up(self):
         late = services.Offer("late", 42)
         self.agent.stop()

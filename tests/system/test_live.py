@@ -6,7 +6,7 @@ import os
 import time
 import unittest
 
-from cluster import base, client, manifests, plan, services
+from cluster import base, client, conformance, manifests, plan, services
 
 NODE1, NODE2 = plan.NODES
 SOON = 1.0  # seconds; what is promised is 0.1, on a machine that does nothing else
@@ -66,6 +66,7 @@ class Live(base.ClusterCase):
                 return self.took(what, asked - begin)
         self.fail(f"{what}: still answered after 5 s")
 
+    @conformance.rows("3.1/4", "3.2/service-latency")
     def test_file_comes_changes_and_goes(self):
         added, manifest = self.offer("added", 32)
         put = self.cluster.manifests.put
@@ -109,6 +110,7 @@ class Live(base.ClusterCase):
         self.assertEqual(report["failures"], 0, report["failed"])
         directory.remove("renamed.json")
 
+    @conformance.rows("3.1/2", "3.2/service-latency")
     def test_new_pod_is_client_and_backend_at_once(self):
         pod = plan.Pod(NODE1, "c")
         links = self.links()

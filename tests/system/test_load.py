@@ -3,7 +3,7 @@
 import time
 import unittest
 
-from cluster import base, client, plan, services
+from cluster import base, client, conformance, plan, services
 
 WEB = services.Offer("web", 21)
 NODE1, NODE2 = plan.NODES
@@ -65,6 +65,7 @@ class UnderLoad(WebCase):
                 self.assertEqual(report["udp"]["broken"], [])
         return reports
 
+    @conformance.rows("3.1/9")
     def test_agents_killed_and_started_again(self):
         self.start()
         for each in self.cluster.agents.values():
@@ -81,6 +82,7 @@ class UnderLoad(WebCase):
         for report in reports.values():
             self.assertEqual(set(report["short"]["pods"]), {"pod1b", "pod2b"})
 
+    @conformance.rows("3.1/9")
     def test_agents_stopped_and_started_again(self):
         self.start()
         for each in self.cluster.agents.values():
@@ -90,6 +92,8 @@ class UnderLoad(WebCase):
         self.cluster.wait_serving("web")
         self.stop()
 
+    @conformance.rows("3.1/2", "3.2/update-endpoints-http", "3.2/update-endpoints-udp",
+                      "3.2/lb-rolling-update-cluster")
     def test_pod_added_and_removed(self):
         self.start()
         added = plan.Pod(NODE1, "c")
@@ -121,6 +125,7 @@ class UnderLoad(WebCase):
         for report in self.stop().values():
             self.assertNotIn("pod1c", report["short"]["pods"])
 
+    @conformance.rows("3.2/update-endpoints-http", "3.2/update-endpoints-udp")
     def test_backends_that_flap(self):
         self.start()
         for _ in range(15):

@@ -2,7 +2,7 @@
 """Every client place x frontend kind x backend place x family x protocol, and whom the server saw."""
 import unittest
 
-from cluster import base, expect, plan, services
+from cluster import base, conformance, expect, plan, services
 
 PLACES = ("pod1a", "pod2a", "client")
 PROTOCOLS = ("tcp", "udp")
@@ -60,14 +60,20 @@ class Matrix(base.ClusterCase):
             at_work = mode is not None and self.cluster.variant.join == "routes"
             self.assertEqual(each.counters().get("forward_xdp", 0) > 0, at_work)
 
+    @conformance.rows("3.1/5", "3.1/11", "3.1/12", "3.2/pod-service-http", "3.2/pod-service-udp",
+                      "3.2/secondary-pod-service")
     def test_every_cell(self):
         for place in PLACES:
             self.check(place, self.cells())
 
+    @conformance.rows("3.1/6", "3.2/endpoint-service-http", "3.2/endpoint-service-udp",
+                      "3.2/secondary-endpoint-service")
     def test_hairpin(self):
         for backend in BACKENDS.values():
             self.check(backend, [cell for cell in self.cells() if cell[0].name == backend])
 
+    @conformance.rows("3.2/endpoint-service-http", "3.2/endpoint-service-udp",
+                      "3.2/secondary-endpoint-service")
     def test_backends_are_clients_too(self):
         for backend in BACKENDS.values():
             self.check(backend, [cell for cell in self.cells() if cell[0].name != backend])
@@ -97,10 +103,12 @@ class Matrix(base.ClusterCase):
     def bulk_cells(self, *kinds):
         return [cell for cell in self.cells() if cell[1].kind in kinds]
 
+    @conformance.rows("3.2/large-requests-http", "3.2/secondary-large-requests")
     def test_bulk_from_pod(self):
         for direction in ("up", "down"):
             self.bulk("pod1a", direction, self.bulk_cells("cluster IP"))
 
+    @conformance.rows("3.2/large-requests-http", "3.2/secondary-large-requests")
     def test_bulk_from_outside(self):
         """
         Both backends through both nodes. Over the overlay this needs path MTU discovery: backends

@@ -3,7 +3,7 @@
 import dataclasses
 import unittest
 
-from cluster import base, plan, services
+from cluster import base, conformance, plan, services
 
 NODE1, NODE2 = plan.NODES
 EXTERNAL = services.Offer("external", 11)  # externalTrafficPolicy: Local, one pod on node1
@@ -64,6 +64,7 @@ class Policy(base.ClusterCase):
         for family, length in ((4, 32), (6, 128)):
             self.cluster.route(f"{frontend.address[family]}/{length}", node)
 
+    @conformance.rows("3.2/esipp-load-balancer-source-ip", "3.2/esipp-node-port-source-ip")
     def test_external_local_only_through_the_pods_node(self):
         self.reached("client", EXTERNAL.node_port_of(NODE1), "pod1b")
         self.fails("client", EXTERNAL.node_port_of(NODE2), "timeout")
@@ -73,18 +74,21 @@ class Policy(base.ClusterCase):
             self.route(frontend, NODE2)
             self.fails("client", frontend, "timeout")
 
+    @conformance.rows("3.2/esipp-pods")
     def test_external_local_does_not_bind_pods_nor_cluster_ips(self):
         for place in ("pod1a", "pod2a"):
             for frontend in (EXTERNAL.cluster_ip, EXTERNAL.load_balancer, EXTERNAL.external_ip):
                 self.reached(place, frontend, "pod1b")
         self.reached("pod2a", EXTERNAL.node_port_of(NODE2), "pod1b")
 
+    @conformance.rows("3.2/esipp-node-port-source-ip", "3.2/esipp-pods")
     def test_external_local_keeps_to_each_nodes_own_pods(self):
         self.reached("client", SPREAD.node_port_of(NODE1), "pod1c", times=20)
         self.reached("client", SPREAD.node_port_of(NODE2), "pod2c", times=20)
         self.reached("pod1a", SPREAD.cluster_ip, "pod1c", "pod2c", times=20)
         self.reached("pod1a", SPREAD.load_balancer, "pod1c", "pod2c", times=20)
 
+    @conformance.rows("3.1/34")
     def test_internal_local(self):
         self.reached("pod1a", INTERNAL.cluster_ip, "pod1d")
         self.fails("pod2a", INTERNAL.cluster_ip, "timeout")
@@ -92,6 +96,7 @@ class Policy(base.ClusterCase):
         self.reached("pod2a", INTERNAL.node_port_of(NODE2), "pod1d")
         self.reached("client", INTERNAL.cluster_ip, "pod1d")  # the router sends it to node1
 
+    @conformance.rows("3.1/32")
     def test_no_endpoint_refuses(self):
         for place in ("pod1a", "client"):
             for frontend in EMPTY.frontends:

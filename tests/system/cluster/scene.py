@@ -5,28 +5,23 @@ asks until what it expects is so everywhere.
 """
 import itertools
 
-from . import base, client, expect, manifests, plan, services, shell
+from . import base, client, manifests, plan, services, shell
 
 PROTOCOLS = ("tcp", "udp")
 INSIDE = ("pod1a", "pod2a")
 EVERYWHERE = (*INSIDE, "client", "node1")
-LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 SOON = 5.0  # seconds until a change must be felt; it takes a tenth of one on an idle machine
 TIMES = 16  # one of two backends is missed once in 32,000 times
 
 # Seconds that a client waits. A TCP client may overlook what weir answers to its first SYN, and is
 # refused when it sends the next, a second later: see refuses().
-PATIENCE = {"timeout": 0.5, "refused": 3.5, "unreachable": 3.5}
+PATIENCE = {"timeout": 0.3, "refused": 3.5, "unreachable": 3.5}
 FAILURES = (*PATIENCE, "reset")
 # Of the nodes' stacks: a closed port of theirs is asked more than once a second.
 NO_ICMP_LIMIT = {"net/ipv4/icmp_ratelimit": 0, "net/ipv6/icmp/ratelimit": 0}
 FIRST_PORT = 20000  # of clients that keep their source port
 # Of all other datagrams, one after the other: a port that comes again would find its old flow.
 source_ports = itertools.cycle(range(33000, 60000))
-
-
-def localhost(offer, node):
-    return expect.Frontend(f"localhost of {node.name}", LOOPBACK, offer.node_port, node)
 
 
 class Scene(base.ClusterCase):
@@ -41,6 +36,14 @@ class Scene(base.ClusterCase):
         services.publish(cls.cluster, services.Offer("standing", 199))
         cls.cluster.start_agents(*cls.options)
         cls.cluster.wait_serving("standing")
+
+    reported = False
+
+    def report(self):
+        """Once, and as long as the test's manifests are there."""
+        if not self.reported:
+            self.reported = True
+            super().report()
 
     # ---- manifests ----
 
@@ -94,7 +97,8 @@ class Scene(base.ClusterCase):
             answers = [answer["pod"] if answer["error"] is None else answer["error"]
                        for answer in pending.result(60)]
             for number, (frontend, family, proto) in enumerate(cells):
-                cell = (place, frontend.kind, family, proto)
+                name = f"{frontend.kind} {frontend.address[family]} port {frontend.port}"
+                cell = (place, name, family, proto)
                 found[cell] = answers[number * times:(number + 1) * times]
         return found
 
@@ -118,8 +122,10 @@ class Scene(base.ClusterCase):
         self.all_are(wanted, found)
 
     def all_are(self, wanted, found):
-        for (place, kind, family, proto), outcomes in found.items():
-            with self.subTest(client=place, frontend=kind, family=family, proto=proto):
+        if any(set(outcomes) != wanted for outcomes in found.values()):
+            self.report()
+        for (place, name, family, proto), outcomes in found.items():
+            with self.subTest(client=place, frontend=name, family=family, proto=proto):
                 self.assertEqual(set(outcomes), wanted)
 
     def refuses(self, places, *frontends, protocols=PROTOCOLS, **how):
@@ -127,9 +133,12 @@ class Scene(base.ClusterCase):
         Like becomes("refused"), but TCP over the network, which takes a second, is left to those
         tests that are about nothing else.
         """
-        for proto in protocols:
-            chosen = [place for place in places if proto == "udp" or place.startswith("node")]
-            self.becomes("refused", chosen, *frontends, protocols=(proto,), **how)
+        if "udp" in protocols:
+            self.becomes("refused", places, *frontends, protocols=("udp",), **how)
+        for place in [place for place in places if place.startswith("node") and "tcp" in protocols]:
+            own = [frontend for frontend in frontends
+                   if not frontend.is_node_port or frontend.enters.name == place]
+            self.becomes("refused", (place,), *own, protocols=("tcp",), **how)
 
     def unserved(self, places, *frontends, **how):
         """Until nobody answers, in whatever way a client learns of it."""
@@ -139,7 +148,9 @@ class Scene(base.ClusterCase):
             found.update(self.outcomes(places, frontends, timeout=PATIENCE["timeout"], **how))
             return all(outcome in FAILURES for outcome, in found.values())
 
-        self.assertTrue(client.eventually(there, SOON), found)
+        if not client.eventually(there, SOON):
+            self.report()
+            self.fail(found)
 
     @staticmethod
     def soon(condition):

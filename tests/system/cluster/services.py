@@ -5,6 +5,7 @@ import dataclasses
 from . import cluster, expect, manifests, plan
 
 PORT = 80
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 
 
 def address_in(cidrs, number):
@@ -65,6 +66,11 @@ class Offer:
     def frontends(self):
         return [self.cluster_ip, self.load_balancer, self.external_ip,
                 *(self.node_port_of(node) for node in plan.NODES)]
+
+
+def localhost(offer, node):
+    """For this node's own processes."""
+    return expect.Frontend("localhost", LOOPBACK, offer.node_port, node)
 
 
 def pod_objects(running, ready=None, **labels):
