@@ -2,6 +2,8 @@
 """Services that come, change and go at run time, after upstream's test/e2e/network/service.go."""
 import dataclasses
 import os
+import statistics
+import time
 import unittest
 
 from cluster import base, conformance, manifests, plan, scene, services, shell
@@ -293,6 +295,26 @@ class Changes(scene.Scene):
         self.put(offer.name, service, *slices)
         self.becomes({"node1:6443", "node2:6443"}, (*scene.INSIDE, "node1"),
                      at_port(offer.cluster_ip, 443), protocols=("tcp",))
+
+    @conformance.rows("3.2/service-latency")
+    def test_new_services_are_served_soon(self):
+        """Upstream allows half of its services 20 s, and one in a hundred 50 s."""
+        pods = services.Offer("latency", 23)
+        self.back(pods, "pod1b", "pod2b")
+        seconds = []
+        for number in range(24, 40):
+            offer, family = services.Offer(f"latency-{number}", number), plan.FAMILIES[number % 2]
+            begin = time.monotonic()
+            self.put(offer.name, offer.manifest(selector=pods.selector))
+            answer = self.cluster.workers["pod1a"].call(
+                "first_answer", address=offer.cluster_ip.address[family], port=services.PORT)
+            with self.subTest(service=offer.name, family=family):
+                self.assertIsNone(answer["error"])
+                seconds.append(answer["at"] - begin)
+        print(f"measured: new services: median {1000 * statistics.median(seconds):.1f} ms, "
+              f"slowest {1000 * max(seconds):.1f} ms")
+        self.assertLess(statistics.median(seconds), 0.5)
+        self.assertLess(max(seconds), 2)
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ class Frontends(scene.Scene):
         self.back(offer, "pod1b")
         self.put(offer.name, service)
         self.becomes("pod1b", scene.EVERYWHERE, offer.cluster_ip, *map(offer.node_port_of, plan.NODES))
-        self.becomes("router", (*scene.EVERYWHERE, "node2"), offer.load_balancer, protocols=("tcp",))
+        self.becomes("router", (*scene.EVERYWHERE, "node2"), offer.load_balancer)
         self.put(offer.name, offer.manifest())
         self.becomes("pod1b", (*scene.INSIDE, "node1", "node2"), offer.load_balancer)
 

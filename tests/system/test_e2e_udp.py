@@ -93,7 +93,8 @@ class OneSourcePort(scene.Scene):
         self.serve(offer, "pod2b")
         self.becomes("pod2b", ("client", "pod1a"), *offer.frontends, protocols=("tcp",))
         for place in ("client", "pod1a"):
-            for frontend in offer.frontends:
+            # A pod's way to the other node's port may be masqueraded, and not by weir.
+            for frontend in offer.frontends if place == "client" else offer.frontends[:-1]:
                 for family in plan.FAMILIES:
                     with self.subTest(client=place, frontend=frontend.kind, family=family):
                         self.stray(place, frontend, family)

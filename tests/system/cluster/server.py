@@ -4,15 +4,18 @@ What runs in a backend pod, on TCP and UDP of one port number and in both famili
 
 TCP takes lines until the client closes: "who" answers who is asked and who is asking, "say TEXT"
 comes back as it is, "take N" swallows N bytes and answers their digest, "give N" sends N bytes.
-A datagram's text comes back beside the answer to "who".
+A datagram's text comes back beside the answer to "who". On a host with several addresses the answer
+comes from the one that was asked: what the route to the client suggests may be another.
 """
 import hashlib
 import json
 import socket
+import struct
 import threading
 
 BLOCK = hashlib.shake_128(b"weir").digest(1 << 20)
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+IP_PKTINFO, IPV6_RECVPKTINFO, IPV6_PKTINFO = 8, 49, 50
 ANY = {4: "0.0.0.0", 6: "::"}
 
 
@@ -53,6 +56,8 @@ class Server:
             listener.listen(1024)
             threading.Thread(target=self.accept, args=(listener,), daemon=True).start()
             datagrams = self.bind(family, socket.SOCK_DGRAM)
+            datagrams.setsockopt(*{4: (socket.IPPROTO_IP, IP_PKTINFO),
+                                   6: (socket.IPPROTO_IPV6, IPV6_RECVPKTINFO)}[family], 1)
             threading.Thread(target=self.answer_datagrams, args=(datagrams,), daemon=True).start()
 
     def bind(self, family, kind):
@@ -96,7 +101,16 @@ class Server:
     def answer_datagrams(self, datagrams):
         while True:
             try:
-                text, peer = datagrams.recvfrom(65536)
-                datagrams.sendto(self.identity(peer, text=text.decode()), peer)
+                text, ancillary, _, peer = datagrams.recvmsg(65536, 64)
+                answer = self.identity(peer, text=text.decode())
+                datagrams.sendmsg([answer], [from_asked(item) for item in ancillary], 0, peer)
             except OSError:
                 pass  # an ICMP error about an earlier answer
+
+
+def from_asked(item):
+    """Of what is told with a datagram, what to tell with its answer: the address, and any device."""
+    level, kind, data = item
+    if level == socket.IPPROTO_IP:  # device, local address, address in the header
+        return level, kind, struct.pack("=I4s4s", 0, data[4:8], data[8:12])
+    return level, IPV6_PKTINFO, data[:16] + struct.pack("=I", 0)
