@@ -40,7 +40,8 @@ function(weir_add_test name)
     set(ARG_TIMEOUT 120)
   endif()
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE weir_options weir_test_main ${ARG_LINK})
+  target_link_libraries(${name} PRIVATE
+    weir_options weir_test_main weir_test_conformance ${ARG_LINK})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT}
                        SKIP_RETURN_CODE 77)

@@ -4,7 +4,7 @@ import os
 import sys
 import unittest
 
-from . import agent, cluster, plan
+from . import agent, cluster, conformance, plan
 
 SKIPPED = 77  # SKIP_RETURN_CODE in tests/system/CMakeLists.txt
 
@@ -41,9 +41,10 @@ class ClusterCase(unittest.TestCase):
         """Manifests and agents, for classes that want the same for all their tests."""
 
     def run(self, result=None):
-        before = len(result.failures) + len(result.errors)
+        recorder = conformance.Recorder(result)
         super().run(result)
-        if self.weir and len(result.failures) + len(result.errors) > before:
+        recorder.write(self)
+        if self.weir and recorder.failed():
             self.report()
 
     def report(self):
