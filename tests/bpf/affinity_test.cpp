@@ -79,7 +79,8 @@ std::size_t kept_of_each(Datapath& dp, const World& world, const Served& served,
 
 }  // namespace
 
-TEST_CASE("a client keeps its backend, over every frontend, and others do not mind") {
+TEST_CASE("a client keeps its backend, over every frontend, and others do not mind",
+          "[1.2/affinity][1.2/affinity-shared]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     const auto service = service_in(world);
     const auto served = dp.serve(service);
@@ -102,7 +103,8 @@ TEST_CASE("a client keeps its backend, over every frontend, and others do not mi
   });
 }
 
-TEST_CASE("without affinity, or of another service, nothing is remembered") {
+TEST_CASE("without affinity, or of another service, nothing is remembered",
+          "[1.2/affinity-ports]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     auto service = service_in(world);
     service.affinity = 0;
@@ -125,7 +127,8 @@ TEST_CASE("without affinity, or of another service, nothing is remembered") {
   });
 }
 
-TEST_CASE("every connection of the client puts the end off, and packets of one do not") {
+TEST_CASE("every connection of the client puts the end off, and packets of one do not",
+          "[1.2/affinity-refresh]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     const auto service = service_in(world);
     const auto served = dp.serve(service);
@@ -143,7 +146,7 @@ TEST_CASE("every connection of the client puts the end off, and packets of one d
   });
 }
 
-TEST_CASE("an affinity is over when the timeout is, to the tick") {
+TEST_CASE("an affinity is over when the timeout is, to the tick", "[1.2/affinity-timeout]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     const auto service = service_in(world);
     const auto served = dp.serve(service);
@@ -163,7 +166,28 @@ TEST_CASE("an affinity is over when the timeout is, to the tick") {
   });
 }
 
-TEST_CASE("a backend that is not in the list in use is not kept") {
+TEST_CASE("a timeout that changes counts for clients that are known already",
+          "[1.2/affinity-timeout-change]") {
+  in_both_worlds([](Datapath& dp, const World& world) {
+    auto service = service_in(world);
+    const auto served = dp.serve(service);
+    std::uint16_t port = 2000;
+    const auto kept = [&] {
+      return kept_of_each(dp, world, served, {.used = now_ticks() - kTicks / 2, .generation = 7},
+                          port);
+    };
+    CHECK(kept() == 4);
+    service.affinity = kTimeout / 4;
+    dp.publish(served, service, 100);
+    CHECK(kept() < 4);
+    service.affinity = kTimeout;
+    dp.publish(served, service, 101);
+    CHECK(kept() == 4);
+  });
+}
+
+TEST_CASE("a backend that is not in the list in use is not kept",
+          "[1.2/affinity-list-in-use][1.2/affinity-source]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     auto service = service_in(world);
     service.policies = WEIR_VERSION_EXTERNAL_LOCAL;
@@ -184,7 +208,8 @@ TEST_CASE("a backend that is not in the list in use is not kept") {
   });
 }
 
-TEST_CASE("a backend that has gone loses its clients, also if its index is used again") {
+TEST_CASE("a backend that has gone loses its clients, also if its index is used again",
+          "[1.2/affinity-ends-with-endpoint]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     auto service = service_in(world);
     const auto served = dp.serve(service);

@@ -46,7 +46,8 @@ void on_all(const std::function<void(Datapath&, const World&, std::uint8_t, cons
 
 }  // namespace
 
-TEST_CASE("no endpoint, and no such port of a service address: port unreachable") {
+TEST_CASE("no endpoint, and no such port of a service address: port unreachable",
+          "[1.1/cluster-ip-unknown-port][1.3/reject-answer]") {
   on_all([](Datapath& dp, const World& world, std::uint8_t proto, const Where& where) {
     dp.serve({.proto = proto,
               .frontends = {{{world.cluster_ip, 80}, WEIR_FRONTEND_CLUSTER_IP}},

@@ -21,7 +21,8 @@ void talk_changed(Conversation& talk, const Change& change) {
 
 }  // namespace
 
-TEST_CASE("a connection goes to the backend and its replies come from the service") {
+TEST_CASE("a connection goes to the backend and its replies come from the service",
+          "[1.1/cluster-ip]") {
   on_every(all_paths(), [](Datapath& dp, Conversation& talk) {
     const auto opening = talk.opening();
     const auto first = talk.forward(opening);
@@ -87,6 +88,16 @@ TEST_CASE("bytes behind the IP packet are not part of it") {
   });
 }
 
+TEST_CASE("a reply far out of its window is translated as any other", "[1.3/invalid]") {
+  on_each(true, [](Datapath&, Conversation& talk) {
+    talk.establish();
+    for (const std::uint32_t off : {0x10000U, 0x40000000U, 0x80000000U, 0xffff0000U}) {
+      const auto stray = talk.more().seq(9001 + off).ack(5001 + off);
+      check_bytes(talk.reply(stray), talk.came(), talk.translated_back(stray).frame());
+    }
+  });
+}
+
 TEST_CASE("payloads of any size and parity") {
   on_every(all_paths(), [](Datapath&, Conversation& talk) {
     for (const std::size_t size : {20U, 21U, 999U, 1400U})
@@ -94,7 +105,8 @@ TEST_CASE("payloads of any size and parity") {
   });
 }
 
-TEST_CASE("every kind of frontend leads to the same backend") {
+TEST_CASE("every kind of frontend leads to the same backend",
+          "[1.1/node-port][1.1/load-balancer][1.1/external-ips]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     const Endpoint backend{world.pod0, 8080};
     const Endpoint at_node{world.node, 30080};
@@ -121,7 +133,8 @@ TEST_CASE("every kind of frontend leads to the same backend") {
   });
 }
 
-TEST_CASE("a node port is no port of an address on which node ports are not served") {
+TEST_CASE("a node port is no port of an address on which node ports are not served",
+          "[1.1/node-port-addresses]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     const Endpoint at_node{world.pod_gateway, 30080};
     dp.serve({.proto = IPPROTO_UDP,
@@ -172,7 +185,8 @@ TEST_CASE("a packet whose IPv4 header gives no length is translated, but not by 
   });
 }
 
-TEST_CASE("at an address of the node a service's own port wins over a node port") {
+TEST_CASE("at an address of the node a service's own port wins over a node port",
+          "[1.1/node-port-exact-address-first]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     const Endpoint at_node{world.node, 30080};
     const Endpoint by_address{world.pod0, 8080};

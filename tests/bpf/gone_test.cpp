@@ -34,7 +34,8 @@ bool counted(const Ran& ran, const char* name) {
 
 }  // namespace
 
-TEST_CASE("UDP goes to another backend with the next packet, TCP stays") {
+TEST_CASE("UDP goes to another backend with the next packet, TCP stays",
+          "[1.3/existing-connections][1.3/udp-stale]") {
   const bool established = GENERATE(true, false);
   on_every(all_paths(), [&](Datapath& dp, Conversation& talk) {
     if (established)
@@ -55,7 +56,7 @@ TEST_CASE("UDP goes to another backend with the next packet, TCP stays") {
   });
 }
 
-TEST_CASE("a terminating backend keeps its flows and gets no new ones") {
+TEST_CASE("a terminating backend keeps its flows and gets no new ones", "[1.3/udp-serving]") {
   on_every(all_paths(), [](Datapath& dp, Conversation& talk) {
     talk.establish();
     const auto other = replace_backend(dp, talk, WEIR_BACKEND_TERMINATING);
@@ -93,7 +94,8 @@ TEST_CASE("a flow looks at its backend once an epoch") {
   });
 }
 
-TEST_CASE("a service without endpoints answers, and its TCP flows go on") {
+TEST_CASE("a service without endpoints answers, and its TCP flows go on",
+          "[1.3/existing-connections][1.3/udp-last-endpoint]") {
   on_every(all_paths(), [](Datapath& dp, Conversation& talk) {
     talk.establish();
     auto service = talk.service();

@@ -28,7 +28,9 @@ Ran from_client(Datapath& dp, Hook hook, const std::string& client, const Endpoi
 
 }  // namespace
 
-TEST_CASE("source ranges bind load-balancer addresses, and those alone") {
+TEST_CASE("source ranges bind load-balancer addresses, and those alone",
+          "[1.2/source-ranges][1.2/source-ranges-load-balancer-only]"
+          "[1.2/source-ranges-pods-and-node][1.3/drop-source-ranges]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     dp.serve(service_in(world));
     const bool v4 = world.family == 4;
@@ -57,7 +59,8 @@ TEST_CASE("source ranges bind load-balancer addresses, and those alone") {
   });
 }
 
-TEST_CASE("source ranges come before everything else that a service would say") {
+TEST_CASE("source ranges come before everything else that a service would say",
+          "[1.2/source-ranges]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     auto service = service_in(world);
     service.backends.clear();
@@ -69,7 +72,7 @@ TEST_CASE("source ranges come before everything else that a service would say") 
   });
 }
 
-TEST_CASE("who has a flow keeps it, whatever becomes of the ranges") {
+TEST_CASE("who has a flow keeps it, whatever becomes of the ranges", "[1.3/existing-connections]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     auto service = service_in(world);
     service.ranges = 0;
@@ -85,7 +88,8 @@ TEST_CASE("who has a flow keeps it, whatever becomes of the ranges") {
   });
 }
 
-TEST_CASE("addresses for cluster IPs that no service has are dropped, on every edge") {
+TEST_CASE("addresses for cluster IPs that no service has are dropped, on every edge",
+          "[1.1/cluster-ip-unallocated][1.3/drop-unallocated]") {
   in_both_worlds([](Datapath& dp, const World& world) {
     const bool v4 = world.family == 4;
     // The blocks are not of whole words.

@@ -171,7 +171,8 @@ TEST_CASE("a retransmitted SYN picks another backend until one has answered") {
   });
 }
 
-TEST_CASE("a flow keeps its backend when the list changes") {
+TEST_CASE("a flow keeps its backend when the list changes",
+          "[1.3/existing-connections][1.3/udp-policies]") {
   on_every(all_paths(), [](Datapath& dp, Conversation& talk) {
     talk.establish();
     // Other backends alone, in a new version.

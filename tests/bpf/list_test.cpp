@@ -75,7 +75,9 @@ Service with_backends(const Case& row, const World& world, std::vector<Backend> 
 
 }  // namespace
 
-TEST_CASE("backends come from the list in force, and all of them do") {
+TEST_CASE("backends come from the list in force, and all of them do",
+          "[1.2/external-cluster][1.2/external-local][1.2/external-local-pods]"
+          "[1.2/internal-local][1.2/internal-local-external]") {
   for (const auto& row : kCases) {
     in_both_worlds([&](Datapath& dp, const World& world) {
       INFO(describe(row));
@@ -93,7 +95,8 @@ TEST_CASE("backends come from the list in force, and all of them do") {
   }
 }
 
-TEST_CASE("endpoints only elsewhere: policy Local drops, and nothing else does") {
+TEST_CASE("endpoints only elsewhere: policy Local drops, and nothing else does",
+          "[1.2/internal-local-silence][1.3/drop-local]") {
   for (const auto& row : kCases) {
     in_both_worlds([&](Datapath& dp, const World& world) {
       INFO(describe(row));
@@ -109,7 +112,7 @@ TEST_CASE("endpoints only elsewhere: policy Local drops, and nothing else does")
   }
 }
 
-TEST_CASE("no endpoint at all: every frontend answers, whatever the policy") {
+TEST_CASE("no endpoint at all: every frontend answers, whatever the policy", "[1.3/reject]") {
   for (const auto& row : kCases) {
     in_both_worlds([&](Datapath& dp, const World& world) {
       INFO(describe(row));
@@ -136,7 +139,7 @@ TEST_CASE("XDP drops and leaves alone by the same lists") {
   }
 }
 
-TEST_CASE("an equal list is used evenly") {
+TEST_CASE("an equal list is used evenly", "[1.1/cluster-ip-equal-chance]") {
   Datapath dp;
   const Case row{WEIR_FRONTEND_CLUSTER_IP, true, 0, false};
   std::vector<Backend> backends;

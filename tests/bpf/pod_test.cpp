@@ -31,7 +31,8 @@ Packet answer_to(std::uint8_t proto, const Endpoint& from, const Endpoint& to) {
 
 }  // namespace
 
-TEST_CASE("a pod that is its own backend is answered by the node, and hears itself") {
+TEST_CASE("a pod that is its own backend is answered by the node, and hears itself",
+          "[1.3/hairpin]") {
   with_each_proto([](Datapath& dp, const World& world, std::uint8_t proto) {
     const Endpoint client{world.pod0, 40000};
     const Endpoint frontend{world.cluster_ip, 80};

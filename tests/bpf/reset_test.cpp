@@ -57,7 +57,8 @@ TEST_CASE("what acknowledges nothing is reset by its own sequence space") {
   });
 }
 
-TEST_CASE("without that wish the connection goes on to the old address") {
+TEST_CASE("without that wish the connection goes on to the old address",
+          "[1.3/existing-connections]") {
   on_each(true, [](Datapath& dp, Conversation& talk) {
     talk.establish();
     take_away(dp, talk, 0);

@@ -109,7 +109,7 @@ TEST_CASE("UDP without a connection: each answer comes from the address that was
   CHECK(node.count(WEIR_reply_host) == 3);
 }
 
-TEST_CASE("node ports on localhost") {
+TEST_CASE("node ports on localhost", "[1.1/node-port-localhost]") {
   const Net& net = any_net();
   Node node;
   const End at{net.localhost, kNodePort};
@@ -190,7 +190,7 @@ TEST_CASE("IPv4 on an IPv6 socket") {
   }
 }
 
-TEST_CASE("every backend gets its share of connections") {
+TEST_CASE("every backend gets its share of connections", "[1.1/cluster-ip-equal-chance]") {
   Node node;
   node.serve(IPPROTO_TCP, {{{kNet4.cluster_ip, kPort}, WEIR_FRONTEND_CLUSTER_IP}},
              {kNet4.pod0, kNet4.pod1});

@@ -254,6 +254,14 @@ void Node::set_netns(std::uint64_t cookie) {
   put("weir_config", std::uint32_t{}, config);
 }
 
+void Node::bind_ranges(std::uint32_t service, bool node_in_range) {
+  auto version = read<weir_version>("weir_version", service);
+  version.ranges = 1;
+  version.flags &= ~static_cast<__u32>(WEIR_VERSION_RANGES_NODE);
+  if (node_in_range) version.flags |= WEIR_VERSION_RANGES_NODE;
+  put("weir_version", service, version);
+}
+
 void Node::prefer(std::uint32_t service, std::uint32_t index) {
   auto version = read<weir_version>("weir_version", service);
   put("weir_slot", next_slot_, weir_slot{.backend = index, .zero = 0});

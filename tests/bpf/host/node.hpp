@@ -57,6 +57,8 @@ class Node {
   void set_state(std::uint32_t backend, weir_backend_state state);
   void recycle(std::uint32_t backend);  // the index is another backend's from now on
   void set_netns(std::uint64_t cookie);
+  // It has source ranges, and an address of the node is in one of them, or is not.
+  void bind_ranges(std::uint32_t service, bool node_in_range);
   // Only this backend is chosen from now on.
   void prefer(std::uint32_t service, std::uint32_t backend);
 

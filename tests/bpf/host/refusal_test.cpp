@@ -44,7 +44,7 @@ std::uint64_t sum_of_host_counters(const Node& node) {
 
 }  // namespace
 
-TEST_CASE("refused at once") {
+TEST_CASE("refused at once", "[1.1/cluster-ip-unknown-port][1.3/reject-connect]") {
   const Net& net = any_net();
   const Kind kind = any_kind();
   Node node;
@@ -68,7 +68,8 @@ TEST_CASE("refused at once") {
   CHECK(node.peers() + node.stickies() == 0);
 }
 
-TEST_CASE("policies: internal Local binds the node, external Local does not") {
+TEST_CASE("policies: internal Local binds the node, external Local does not",
+          "[1.2/internal-local][1.2/internal-local-silence][1.2/external-local-node]") {
   const Net& net = any_net();
   const Kind kind = any_kind();
   Node node;
@@ -97,6 +98,25 @@ TEST_CASE("policies: internal Local binds the node, external Local does not") {
     node.serve(kind.proto, frontends, {net.pod0}, {}, WEIR_VERSION_EXTERNAL_LOCAL);
     for (const auto& to : {cluster_ip, vip, node_port}) check_error(net, kind, to, 0);
   }
+}
+
+TEST_CASE("source ranges: a process is let in if an address of its node is",
+          "[1.2/source-ranges-node][1.2/source-ranges-pods-and-node]") {
+  const Net& net = any_net();
+  const Kind kind = any_kind();
+  Node node;
+  const End cluster_ip{net.cluster_ip, kPort};
+  const End vip{net.vip, kPort};
+  const auto service = node.serve(
+      kind.proto, {{cluster_ip, WEIR_FRONTEND_CLUSTER_IP}, {vip, WEIR_FRONTEND_LOAD_BALANCER}},
+      {net.pod0});
+  Socket server{net.family, kind.type};
+  server.listen_at({net.pod0, kTarget});
+  node.bind_ranges(service, false);
+  check_error(net, kind, vip, ETIMEDOUT);
+  check_error(net, kind, cluster_ip, 0);
+  node.bind_ranges(service, true);
+  check_error(net, kind, vip, 0);
 }
 
 TEST_CASE("left alone") {

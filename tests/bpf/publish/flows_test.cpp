@@ -74,7 +74,8 @@ std::size_t gone(const Installation& installation) {
       [](const auto& entry) { return entry.second.state == WEIR_BACKEND_GONE; }));
 }
 
-TEST_CASE("a datagram of a flow whose backend left goes to another, and the entry is freed") {
+TEST_CASE("a datagram of a flow whose backend left goes to another, and the entry is freed",
+          "[1.3/udp-stale]") {
   for (const auto family : kFamilies) {
     Installation installation;
     installation.publish(cluster_at(0));
@@ -95,7 +96,8 @@ TEST_CASE("a datagram of a flow whose backend left goes to another, and the entr
   }
 }
 
-TEST_CASE("a connection outlives its backend's place in the service, and so does the entry") {
+TEST_CASE("a connection outlives its backend's place in the service, and so does the entry",
+          "[1.3/existing-connections]") {
   for (const auto family : kFamilies) {
     Installation installation;
     installation.publish(cluster_at(0));

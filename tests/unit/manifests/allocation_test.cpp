@@ -273,7 +273,7 @@ TEST_CASE("a service with more ports than there are is refused quickly and takes
   CHECK(lines.warnings.size() == 1);
 }
 
-TEST_CASE("which families a service gets") {
+TEST_CASE("which families a service gets", "[1.1/families-from-address][1.1/families-order]") {
   const auto families = [](const std::string& spec, bool second_cidr = true) {
     Lines lines;
     Folder folder;
@@ -302,7 +302,8 @@ TEST_CASE("which families a service gets") {
   CHECK(families("  clusterIPs: ['fd00:96::5', 10.96.0.5]\n") == std::string{"64"});
 }
 
-TEST_CASE("who gets node ports and load-balancer addresses") {
+TEST_CASE("who gets node ports and load-balancer addresses",
+          "[1.1/load-balancer-hostname][1.1/no-node-ports][1.1/no-node-ports-kept]") {
   Folder folder;
   folder.options.load_balancer_pools = {block("192.0.2.0/24"), block("2001:db8::/64")};
   folder.options.service_cidrs.push_back(block("fd00:96::/108"));
@@ -310,6 +311,10 @@ TEST_CASE("who gets node ports and load-balancer addresses") {
                service_text("ip") + "---\n" + service_text("np", kNodePort) + "---\n" +
                    service_text("lb", kBalancer) + "---\n" +
                    service_text("without", kBalancer + "  allocateLoadBalancerNodePorts: false\n") +
+                   "---\n" +
+                   service_text("kept",
+                                "  type: LoadBalancer\n  allocateLoadBalancerNodePorts: false\n"
+                                "  ports: [{port: 80, nodePort: 30099}]\n") +
                    "---\n" +
                    service_text("dual", kBalancer + "  ipFamilyPolicy: PreferDualStack\n") +
                    "---\n" +
@@ -324,6 +329,7 @@ TEST_CASE("who gets node ports and load-balancer addresses") {
   CHECK(folder.service("lb").load_balancer.size() == 1);
   CHECK(folder.service("without").ports[0].node_port == 0);
   CHECK(folder.service("without").load_balancer.size() == 1);
+  CHECK(folder.service("kept").ports[0].node_port == 30'099);
   CHECK(folder.service("dual").load_balancer.size() == 2);
   CHECK(folder.service("named").load_balancer.empty());
 }

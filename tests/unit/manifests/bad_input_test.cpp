@@ -283,7 +283,8 @@ TEST_CASE("EndpointSlices") {
             .size() == 1);
 }
 
-TEST_CASE("session affinity, source ranges, what becomes of connections") {
+TEST_CASE("session affinity, source ranges, what becomes of connections",
+          "[1.2/affinity-timeout]") {
   const auto with = [](const std::string& text) {
     return of_service("  ports: [{port: 80}]\n  " + text + "\n");
   };

@@ -70,7 +70,7 @@ TEST_CASE("an empty selector matches no pod") {
   CHECK(folder.state().slices.empty());
 }
 
-TEST_CASE("readiness, termination and phase of a pod") {
+TEST_CASE("readiness, termination and phase of a pod", "[1.2/not-ready-published]") {
   const std::string select = "  selector: {a: b}\n  ports: [{port: 80}]\n";
   const auto with = [&](const std::string& pod, const std::string& more = "") {
     Folder folder;
@@ -118,7 +118,8 @@ TEST_CASE("a pod without an address is no endpoint; several addresses go by fami
     for (const auto& endpoint : slice.endpoints) CHECK(endpoint.address.family() == slice.family);
 }
 
-TEST_CASE("a named target port is looked up in each pod, by name and protocol") {
+TEST_CASE("a named target port is looked up in each pod, by name and protocol",
+          "[1.1/target-port-named]") {
   Lines lines;
   Folder folder;
   folder.write("a.yaml", service_text("svc", R"(  selector: {a: b}

@@ -43,7 +43,9 @@ TEST_CASE("the three example Services work as they stand, beside Pods that match
   }
 }
 
-TEST_CASE("Service: every field that is read") {
+TEST_CASE(
+    "Service: every field that is read",
+    "[1.1/load-balancer-hostname][1.1/ip-mode-vip][1.2/source-ranges-blanks][1.1/sloppy-ips]") {
   Lines lines;
   Folder folder;
   folder.write("a.yaml", R"(
@@ -101,7 +103,34 @@ status:
   CHECK(ranges == std::vector<std::string>{"10.0.0.0/8", "203.0.113.0/25", "fd00::/8"});
 }
 
-TEST_CASE("Service: session affinity") {
+TEST_CASE("Service: what kube-proxy does not read, weir does not either",
+          "[1.1/load-balancer-ip-field][1.2/source-ranges-annotation][1.2/traffic-distribution]") {
+  const auto plain = [](const std::string& annotations, const std::string& spec) {
+    return "apiVersion: v1\nkind: Service\nmetadata: {name: a" + annotations +
+           "}\nspec:\n  type: LoadBalancer\n  selector: {a: b}\n  ports: [{port: 80}]\n" + spec +
+           "---\n" + test::pod_text("p", "{a: b}", "10.1.0.1");
+  };
+  const auto read = [](const std::string& text) {
+    Lines lines;
+    Folder folder;
+    folder.write("a.yaml", text);
+    folder.open();
+    CHECK(lines.warnings.empty());
+    return folder.state();
+  };
+  const auto state = read(plain("", ""));
+  REQUIRE(state.services.size() == 1);
+  REQUIRE(state.slices.size() == 1);
+  CHECK(state.services.begin()->second.load_balancer.empty());
+  CHECK(read(plain("", "  loadBalancerIP: 203.0.113.7\n")) == state);
+  CHECK(read(plain("", "  trafficDistribution: PreferClose\n")) == state);
+  CHECK(read(plain(", annotations: {service.kubernetes.io/topology-mode: Auto}", "")) == state);
+  CHECK(read(plain(", annotations: {service.beta.kubernetes.io/load-balancer-source-ranges: "
+                   "10.0.0.0/8}",
+                   "")) == state);
+}
+
+TEST_CASE("Service: session affinity", "[1.2/affinity-timeout]") {
   Lines lines;
   Folder folder;
   const auto affinity = [&](const std::string& spec) {
@@ -117,7 +146,8 @@ TEST_CASE("Service: session affinity") {
                  "  sessionAffinityConfig: {clientIP: {timeoutSeconds: 86400}}\n") == 86'400);
 }
 
-TEST_CASE("Service: those of others and those without an address are skipped, silently") {
+TEST_CASE("Service: those of others and those without an address are skipped, silently",
+          "[1.1/external-name][1.1/headless][1.1/headless-label][1.1/proxy-name-label]") {
   Lines lines;
   Folder folder;
   folder.write("a.yaml", test::service_text("none", "  clusterIP: None\n  selector: {a: b}\n") +
@@ -155,7 +185,8 @@ status: {podIP: 10.1.0.1}
   CHECK(folder.state().slices.empty());
 }
 
-TEST_CASE("EndpointSlice: every field that is read, and nil conditions") {
+TEST_CASE("EndpointSlice: every field that is read, and nil conditions",
+          "[1.1/headless-label][1.2/conditions-nil]") {
   Lines lines;
   Folder folder;
   folder.write("a.yaml", test::service_text("svc") + R"(---

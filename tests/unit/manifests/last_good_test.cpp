@@ -263,7 +263,8 @@ TEST_CASE("an EndpointSlice without its Service is said, kept, and used when tha
   CHECK(lines.take_warnings().size() == 1);
 }
 
-TEST_CASE("a type that flips tears the service down and brings it back") {
+TEST_CASE("a type that flips tears the service down and brings it back",
+          "[1.1/external-name-flip]") {
   Folder folder;
   const auto text = [](const std::string& type) {
     return service_text("x", "  type: " + type + "\n  ports: [{port: 80}]\n");

@@ -27,7 +27,8 @@ NodeBuilder node_with_much() {
 
 }  // namespace
 
-TEST_CASE("every address but loopback, link-local and multicast, each once") {
+TEST_CASE("every address but loopback, link-local and multicast, each once",
+          "[1.1/node-port-addresses-local]") {
   auto node = node_with_much();
   node.network.devices[3].addresses.push_back(on("239.1.1.1/32"));
   CHECK(texts(node_addresses(node.network)) ==
@@ -66,7 +67,9 @@ TEST_CASE("the primary address") {
   }
 }
 
-TEST_CASE("where node ports are served") {
+TEST_CASE(
+    "where node ports are served",
+    "[1.1/node-port-addresses][1.1/node-port-addresses-families][1.1/node-port-addresses-local]") {
   const auto node = node_with_much();
   const auto served = [&](const std::vector<std::string>& options) {
     const auto result = node_port_addresses(node.network, options);
@@ -106,7 +109,7 @@ TEST_CASE("where node ports are served") {
   }
 }
 
-TEST_CASE("where node ports are served on localhost") {
+TEST_CASE("where node ports are served on localhost", "[1.1/node-port-localhost-choice]") {
   const auto served = [](const std::vector<std::string>& options) {
     return texts(localhost_addresses(options).value());
   };

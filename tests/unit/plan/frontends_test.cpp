@@ -55,7 +55,7 @@ Service with_everything() {
 
 }  // namespace
 
-TEST_CASE("every kind of frontend, by family") {
+TEST_CASE("every kind of frontend, by family", "[1.1/ip-mode-proxy][1.1/families-addresses]") {
   const auto tables = plan(cluster({with_everything()}), node_view());
   REQUIRE(tables.services.size() == 2);
   const auto& v4 = tables.services.at({"default/web:http", Protocol::tcp, Family::ipv4});
@@ -95,7 +95,8 @@ TEST_CASE("an external IP that is a node's address is both") {
         (WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_NODE | WEIR_ADDRESS_NODE_PORT));
 }
 
-TEST_CASE("a service is in a family only by its cluster IP") {
+TEST_CASE("a service is in a family only by its cluster IP",
+          "[1.1/families][1.1/families-node-port]") {
   Service web = with_everything();
   web.cluster_ips = {ip("fd00:96::1")};
   const auto tables = plan(cluster({web}), node_view());
@@ -104,7 +105,7 @@ TEST_CASE("a service is in a family only by its cluster IP") {
   CHECK_FALSE(tables.addresses.contains(ip("203.0.113.1").raw()));
 }
 
-TEST_CASE("services that are not planned") {
+TEST_CASE("services that are not planned", "[1.1/external-name][1.1/headless]") {
   Service web = with_everything();
   SECTION("headless") {
     web.cluster_ips.clear();
@@ -155,7 +156,7 @@ TEST_CASE("a frontend that two services claim") {
   CHECK_FALSE(tables.services.at(second).frontends.contains(tables.conflicts[0].key));
 }
 
-TEST_CASE("another port or another protocol is no conflict") {
+TEST_CASE("another port or another protocol is no conflict", "[1.1/protocol-same-port]") {
   const Service api = service("api");
   const Service web = service("web", {port("http", 80, Protocol::udp), port("other", 81)});
   CHECK(plan(cluster({web, api}), node_view()).conflicts.empty());

@@ -22,7 +22,7 @@ WantedService plan_udp(std::vector<Endpoint> endpoints) {
 
 }  // namespace
 
-TEST_CASE("policy flags say what the lists are for") {
+TEST_CASE("policy flags say what the lists are for", "[1.2/external-local-accessible]") {
   Service web = service("web");
   const std::vector<Endpoint> endpoints{endpoint("10.1.0.1", kHere), endpoint("10.1.0.2")};
 
@@ -85,7 +85,8 @@ TEST_CASE("policy flags say what the lists are for") {
   }
 }
 
-TEST_CASE("each list falls back to terminating endpoints by itself") {
+TEST_CASE("each list falls back to terminating endpoints by itself",
+          "[1.2/conditions-terminating]") {
   Service web = service("web");
   web.type = ServiceType::node_port;
   web.ports[0].node_port = 30'080;
@@ -98,7 +99,8 @@ TEST_CASE("each list falls back to terminating endpoints by itself") {
                                        "10.1.0.2:8080 terminating local", "10.1.0.3:8080 active"});
 }
 
-TEST_CASE("whether any endpoint is usable does not depend on this node") {
+TEST_CASE("whether any endpoint is usable does not depend on this node",
+          "[1.2/conditions-serving]") {
   Service web = service("web");
   web.internal_policy = TrafficPolicy::local;
   const auto has_endpoint = [&](const Endpoint& one) {
@@ -124,7 +126,7 @@ TEST_CASE("an endpoint without a node is local to none") {
   CHECK(backend_texts(only(tables)) == Texts{"10.1.0.1:8080 active"});
 }
 
-TEST_CASE("a node without a zone is in no zone that a hint names") {
+TEST_CASE("a node without a zone is in no zone that a hint names", "[1.2/hints-no-zone]") {
   const Service web = service("web");
   Endpoint here = endpoint("10.1.0.1");
   here.zone_hints = {""};
@@ -133,7 +135,17 @@ TEST_CASE("a node without a zone is in no zone that a hint names") {
   CHECK(plan_one(web, {here, there}).cluster.size() == 2);
 }
 
-TEST_CASE("endpoints that topology leaves out keep their flows") {
+TEST_CASE("hints are not asked of endpoints that step in while they terminate",
+          "[1.2/hints-terminating]") {
+  const Service web = service("web");
+  Endpoint near = terminating(endpoint("10.1.0.1"));
+  near.node_hints = {kThisNode};
+  Endpoint far = terminating(endpoint("10.1.0.2"));
+  far.node_hints = {"node-b"};
+  CHECK(texts(plan_one(web, {near, far}).cluster) == Texts{"10.1.0.1:8080", "10.1.0.2:8080"});
+}
+
+TEST_CASE("endpoints that topology leaves out keep their flows", "[1.3/udp-policies]") {
   const Service web = service("web");
   Endpoint near = endpoint("10.1.0.1");
   near.node_hints = {kThisNode};
@@ -144,7 +156,7 @@ TEST_CASE("endpoints that topology leaves out keep their flows") {
   CHECK(backend_texts(wanted) == Texts{"10.1.0.1:8080 active", "10.1.0.2:8080 active"});
 }
 
-TEST_CASE("flows of an endpoint that is not ready") {
+TEST_CASE("flows of an endpoint that is not ready", "[1.2/not-ready-published][1.3/udp-serving]") {
   Endpoint serving = terminating(endpoint("10.1.0.1"));
   Endpoint dying = serving;
   dying.address = ip("10.1.0.2");
@@ -182,7 +194,9 @@ TEST_CASE("what becomes of connections is said of every backend, terminating one
   CHECK(wanted.backends.size() == 2);
 }
 
-TEST_CASE("source ranges") {
+TEST_CASE("source ranges",
+          "[1.1/ip-mode-proxy-ranges][1.2/source-ranges-node][1.2/source-ranges-everybody]"
+          "[1.2/source-ranges-families]") {
   Service web = service("web");
   web.type = ServiceType::load_balancer;
   web.load_balancer = {{.address = ip("203.0.113.1"), .proxied = false},

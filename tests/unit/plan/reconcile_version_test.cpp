@@ -66,6 +66,24 @@ TEST_CASE("a table of source ranges that is full is the problem of who comes las
   CHECK_FALSE(agent.current().services.contains(named("d/b")));
 }
 
+TEST_CASE("an endpoint on another port is another backend", "[1.3/udp-port-change]") {
+  Agent agent;
+  auto service = wanted(1, {1});
+  agent.to(tables({{named("d/a"), service}}));
+  const auto before = agent.service("d/a").backends.at(backend(1));
+  agent.live()[before] = 1;
+  auto moved = backend(1);
+  ++moved.port;
+  service.backends = {{moved, {}}};
+  service.cluster = {moved};
+  const auto done = agent.to(tables({{named("d/a"), service}}));
+  REQUIRE(all_of<SetBackendState>(done).size() == 1);
+  CHECK(all_of<SetBackendState>(done)[0].index == before);
+  CHECK(all_of<SetBackendState>(done)[0].state == WEIR_BACKEND_GONE);
+  CHECK(count_of<SetEpoch>(done) == 1);  // so that its flows look, and go to the other
+  CHECK(agent.service("d/a").backends.at(moved) != before);
+}
+
 TEST_CASE("what becomes of the connections of a backend is its own affair") {
   Agent agent;
   auto service = wanted(1, {1});

@@ -34,7 +34,7 @@ TEST_CASE("all slices of a service count, in the order of addresses") {
                   .cluster) == Texts{"10.1.0.1:8080", "10.1.0.3:8080", "10.1.0.9:8080"});
 }
 
-TEST_CASE("ports are matched by name and protocol") {
+TEST_CASE("ports are matched by name and protocol", "[1.1/target-port][1.1/target-port-named]") {
   const Service web = service("web", {port("http", 80)});
   SECTION("a name may stand for different numbers") {
     CHECK(texts(plan_slices(web, {slice("a", web, {endpoint("10.1.0.1")}),
@@ -85,7 +85,7 @@ TEST_CASE("an endpoint in several slices is one") {
   CHECK(plan_both(terminating(remote), remote) == Texts{"10.1.0.1:8080 active"});
 }
 
-TEST_CASE("each family has its own slices") {
+TEST_CASE("each family has its own slices", "[1.1/families][1.1/families-order]") {
   Service web = service("web");
   web.cluster_ips = {ip("fd00:96::1"), ip("10.96.0.1")};
   const auto tables = plan(cluster({web}, {slice("a", web, {endpoint("10.1.0.1")}),

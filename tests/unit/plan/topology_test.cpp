@@ -96,7 +96,10 @@ std::vector<std::string> sorted(std::vector<std::string> list) {
 
 }  // namespace
 
-TEST_CASE("endpoint selection") {
+TEST_CASE("endpoint selection",
+          "[1.2/hints-node][1.2/hints-zone][1.2/hints-missing][1.2/hints-ready]"
+          "[1.2/hints-no-zone][1.2/hints-cluster-list][1.2/conditions-ready]"
+          "[1.2/conditions-terminating][1.2/external-local-accessible]") {
   const auto document = read_cases();
   REQUIRE(document.IsObject());
   const auto& cases = document["cases"];

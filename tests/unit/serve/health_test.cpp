@@ -65,7 +65,8 @@ const std::vector<EndpointPort> kHttps{{"https", Protocol::tcp, 8443}};
 
 }  // namespace
 
-TEST_CASE("healthCheckNodePort: LoadBalancer with externalTrafficPolicy Local, and no other") {
+TEST_CASE("healthCheckNodePort: LoadBalancer with externalTrafficPolicy Local, and no other",
+          "[1.2/health-check]") {
   Scene scene;
   scene.add(balancer("yes", 31'000));
   auto cluster = balancer("cluster", 31'001);
@@ -79,7 +80,8 @@ TEST_CASE("healthCheckNodePort: LoadBalancer with externalTrafficPolicy Local, a
   CHECK(checks == std::vector<HealthCheck>{{{"default", "yes"}, 31'000, 0}});
 }
 
-TEST_CASE("healthCheckNodePort: distinct local addresses over all ports are counted") {
+TEST_CASE("healthCheckNodePort: distinct local addresses over all ports are counted",
+          "[1.2/health-check-count]") {
   Scene scene;
   scene.add(balancer("web", 31'000));
   CHECK(scene.count() == 0);
@@ -100,7 +102,8 @@ TEST_CASE("healthCheckNodePort: distinct local addresses over all ports are coun
   CHECK(health_checks(scene.state, "").at(0).local_endpoints == 0);
 }
 
-TEST_CASE("healthCheckNodePort: only what is ready counts, terminating never does") {
+TEST_CASE("healthCheckNodePort: only what is ready counts, terminating never does",
+          "[1.2/health-check-terminating]") {
   Scene scene;
   scene.add(balancer("web", 31'000));
   Endpoint terminating = here("10.1.0.1");
@@ -116,7 +119,8 @@ TEST_CASE("healthCheckNodePort: only what is ready counts, terminating never doe
   CHECK(scene.count() == 1);
 }
 
-TEST_CASE("healthCheckNodePort: a dual-stack pod is one endpoint, and either family will do") {
+TEST_CASE("healthCheckNodePort: a dual-stack pod is one endpoint, and either family will do",
+          "[1.2/health-check-count]") {
   Scene scene;
   auto dual = balancer("web", 31'000);
   dual.cluster_ips = {at("10.96.0.1"), at("fd00:96::1")};
@@ -161,7 +165,7 @@ TEST_CASE("the proxy is healthy unless a change waits for a minute") {
   CHECK_FALSE(sync.healthy(start + 25h + 61s));
 }
 
-TEST_CASE("what a health check node port answers") {
+TEST_CASE("what a health check node port answers", "[1.2/health-check-answer]") {
   const auto reply = health_check_reply({{"shop", "web"}, 31'000, 3}, true);
   CHECK(reply.status == 200);
   using Headers = decltype(reply.headers);

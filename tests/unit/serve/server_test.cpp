@@ -64,7 +64,8 @@ std::unique_ptr<HealthServer> start_health(std::optional<ListenAddress> healthz)
 
 }  // namespace
 
-TEST_CASE("every method is answered, any path, with the headers that belong to it") {
+TEST_CASE("every method is answered, any path, with the headers that belong to it",
+          "[1.2/health-check-answer]") {
   const auto port = free_port();
   const auto server = start_health(std::nullopt);
   server->updated();
@@ -176,7 +177,7 @@ TEST_CASE("addresses: one of several, all of a family, all of both") {
   }
 }
 
-TEST_CASE("a port that changes is closed here and opened there") {
+TEST_CASE("a port that changes is closed here and opened there", "[1.2/health-check-port-change]") {
   Lines lines;
   const auto first = free_port();
   auto second = free_port();
@@ -201,7 +202,8 @@ TEST_CASE("a port that changes is closed here and opened there") {
   CHECK(lines.all().empty());
 }
 
-TEST_CASE("a port that somebody else has is said once, tried again, and said when it is free") {
+TEST_CASE("a port that somebody else has is said once, tried again, and said when it is free",
+          "[1.2/health-check-bind-failure]") {
   Lines lines;
   const auto port = free_port();
   auto other = free_port();
