@@ -73,6 +73,7 @@ class Examples(base.ClusterCase):
         self.balanced("pod2a", address, port)
 
     @conformance.rows("3.1/2")
+    @conformance.rows("1.2/conditions-ready")
     def test_unready_pods_get_nothing(self):
         address, port = self.frontend("svc-1", "ClusterIP")
         put = self.cluster.manifests.put

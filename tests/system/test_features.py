@@ -71,6 +71,7 @@ class Features(base.ClusterCase):
                 "service", "show", f"default/{service}")} == {str(value)}, f"{service}: {field}")
 
     @conformance.rows("3.1/24", "3.1/27")
+    @conformance.rows("1.2/affinity", "1.2/affinity-shared")
     def test_affinity_is_one_for_all_frontends_of_a_port(self):
         for family in plan.FAMILIES:
             for place in ("client", "pod1a", "pod2a", "node1"):
@@ -94,6 +95,7 @@ class Features(base.ClusterCase):
         self.assertEqual(self.reached("client", STICKY.cluster_ip, 4), before)
 
     @conformance.rows("3.1/24")
+    @conformance.rows("1.2/affinity-ends-with-endpoint")
     def test_affinity_ends_with_the_backend_and_goes_to_one_other(self):
         before = self.reached("pod1a", STICKY.cluster_ip, 6)
         left = [pod for pod in BACKENDS if pod not in before]
@@ -106,6 +108,7 @@ class Features(base.ClusterCase):
         self.assertEqual(self.reached("pod1a", STICKY.cluster_ip, 6), after)
 
     @conformance.rows("3.1/28", "3.1/29")
+    @conformance.rows("1.2/affinity-switch", "1.2/affinity-timeout")
     def test_affinity_is_switched_while_running(self):
         self.addCleanup(self.sticky, "ClientIP", 600)
         self.sticky("None", 600)
@@ -124,6 +127,8 @@ class Features(base.ClusterCase):
         self.assertGreater(len(seen), 1)
 
     @conformance.rows("3.2/lb-source-ranges")
+    @conformance.rows("1.2/source-ranges", "1.2/source-ranges-load-balancer-only",
+                      "1.2/source-ranges-pods-and-node", "1.3/drop-source-ranges")
     def test_source_ranges_bind_load_balancer_addresses_alone(self):
         for family in plan.FAMILIES:
             for frontend in (RANGED.load_balancer, RANGED.cluster_ip, RANGED.node_port_of(NODE1),
@@ -140,6 +145,7 @@ class Features(base.ClusterCase):
                 self.assertEqual(self.reached(place, RANGED.cluster_ip, family, times=2), {"pod1f"})
 
     @conformance.rows("3.2/lb-source-ranges")
+    @conformance.rows("1.2/source-ranges-families")
     def test_source_ranges_of_one_family_leave_the_other_open(self):
         self.addCleanup(self.ranged, plan.CLIENT[4] + "/32", plan.CLIENT[6] + "/64")
         pods = plan.POD_SUPERNET[4]
@@ -157,6 +163,7 @@ class Features(base.ClusterCase):
             each.wait_until(lambda: list(ranges) in [row["source_ranges"] for row in each.query(
                 "service", "show", "default/ranged")], f"source ranges {ranges}")
 
+    @conformance.rows("1.1/cluster-ip-unallocated", "1.3/drop-unallocated")
     def test_addresses_of_no_service_are_silent(self):
         for family in plan.FAMILIES:
             nobody = services.Offer("nobody", 99).cluster_ip
@@ -166,6 +173,7 @@ class Features(base.ClusterCase):
                     self.assertEqual(answer["error"], "timeout")
         self.assertGreater(self.cluster.agents["node1"].counters()["drop_no_cluster_ip"], 0)
 
+    @conformance.rows("1.3/existing-connections")
     def test_a_connection_ends_with_its_backend_where_that_is_wanted(self):
         places = ("client", "pod1a")
         for name, offer in (("reset", RESET), ("kept", KEPT)):

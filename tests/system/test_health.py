@@ -66,6 +66,7 @@ class Health(base.ClusterCase):
         self.assertEqual(answer["pod"], pod)
 
     @conformance.rows("3.2/esipp-health-check")
+    @conformance.rows("1.2/health-check-answer")
     def test_only_the_node_with_an_endpoint_is_healthy(self):
         self.answers(NODE1, 200, 1)
         self.answers(NODE2, 503, 0)
@@ -78,6 +79,7 @@ class Health(base.ClusterCase):
         self.answers(NODE2, 503, 0)
 
     @conformance.rows("3.1/37")
+    @conformance.rows("1.2/health-check-terminating")
     def test_terminating_endpoints_serve_and_do_not_count(self):
         pods = services.pod_objects(self.cluster, pod1b=WEB.selector)
         for pod in pods:
@@ -89,6 +91,7 @@ class Health(base.ClusterCase):
         services.publish_pods(self.cluster, web=["pod1b"])
         self.answers(NODE1, 200, 1)
 
+    @conformance.rows("1.2/health-check", "1.2/health-check-port-change")
     def test_the_port_changes_goes_and_comes_while_running(self):
         self.publish_web(healthCheckNodePort=31998)
         self.answers(NODE1, 200, 1, port=31998)
@@ -127,6 +130,7 @@ class Health(base.ClusterCase):
             if field == "currentTime" or status == 200:
                 self.assertLess(abs((now - date).total_seconds()), 5, field)
 
+    @conformance.rows("1.2/health-check-node")
     def test_healthz_and_livez(self):
         for node in plan.NODES:
             self.check_proxy(node, "/healthz", 200, True)
@@ -173,6 +177,7 @@ class Health(base.ClusterCase):
         self.answers(NODE1, 200, 1)
         self.assertNotIn("Address already in use", agent.log())
 
+    @conformance.rows("1.2/health-check-addresses")
     def test_addresses(self):
         agent, worker = self.cluster.agents["node1"], self.cluster.workers["node1"]
 

@@ -77,6 +77,8 @@ class Host(base.ClusterCase):
 
     @conformance.rows("3.2/node-service-http", "3.2/node-service-udp", "3.2/secondary-node-service",
                       "3.2/localhost-node-port-endpoints", "3.2/localhost-node-port-registry")
+    @conformance.rows("1.1/cluster-ip-clients", "1.1/node-port-localhost", "2.1/node-cluster-ip",
+                      "2.1/node-external-cluster")
     def test_every_frontend_from_every_node(self):
         for node in plan.NODES:
             for offer, backend in BACKENDS.items():
@@ -99,22 +101,27 @@ class Host(base.ClusterCase):
                 self.call(node.name, "socket_close", name="free")
 
     @conformance.rows("3.1/32")
+    @conformance.rows("1.3/reject", "1.3/reject-connect")
     def test_no_endpoint_refuses_at_once(self):
         frontends = [*(f for f in EMPTY.frontends if f.kind != "node port of node2"),
                      localhost(EMPTY, NODE1)]
         self.fails_at_once(NODE1, frontends, "refused")
 
+    @conformance.rows("1.1/cluster-ip-unknown-port")
     def test_unknown_port_of_a_service_address_refuses_at_once(self):
         unknown = [dataclasses.replace(frontend, port=81)
                    for frontend in (ON1.cluster_ip, ON1.load_balancer, ON1.external_ip)]
         self.fails_at_once(NODE1, unknown, "refused")
 
     @conformance.rows("3.1/35")
+    @conformance.rows("1.2/internal-local", "1.2/internal-local-silence",
+                      "2.1/node-cluster-ip-internal-local", "2.1/node-external-internal-local")
     def test_internal_local(self):
         self.reached(NODE1, [INTERNAL.cluster_ip], "pod1b")
         self.fails_at_once(NODE2, [INTERNAL.cluster_ip], "timeout")
         self.reached(NODE2, [INTERNAL.load_balancer, INTERNAL.node_port_of(NODE2)], "pod1b")
 
+    @conformance.rows("1.2/external-local-node", "2.1/node-external-local")
     def test_external_local_does_not_bind_the_node_itself(self):
         self.reached(NODE2, [EXTERNAL.load_balancer, EXTERNAL.external_ip, localhost(EXTERNAL, NODE2),
                              EXTERNAL.node_port_of(NODE2)], "pod1b")
@@ -150,6 +157,7 @@ class Host(base.ClusterCase):
         self.cluster.wait_endpoints("default/moving", pod)
 
     @conformance.rows("3.2/conntrack-host-client")
+    @conformance.rows("1.3/existing-connections", "1.3/udp-stale")
     def test_udp_recovers_and_tcp_goes_on(self):
         for family in plan.FAMILIES:
             address, port = MOVING.cluster_ip.address[family], MOVING.cluster_ip.port

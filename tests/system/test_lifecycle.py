@@ -6,7 +6,7 @@ import subprocess
 import time
 import unittest
 
-from cluster import base, client, conformance, plan, services, shell
+from cluster import base, client, conformance, manifests, plan, services, shell
 
 WEB = services.Offer("web", 41)
 TABLES = ("weir_address", "weir_service", "weir_current", "weir_version", "weir_slot", "weir_backend")
@@ -37,6 +37,18 @@ class Case(base.ClusterCase):
                                   timeout=0.7)
         return answer["error"] is None
 
+    def trace_a_life(self, name, calls="bpf"):
+        """Starts the agent, lets it settle, ends it; returns what it called of these."""
+        output = self.cluster.directory / name
+        # -D: strace is the child, so that the agent gets our signals and we its exit status.
+        self.agent.start(tracer=("strace", "-D", "-f", "-e", f"trace={calls}", "-o", str(output)))
+        self.cluster.wait_serving("web")
+        self.assertTrue(self.works())
+        time.sleep(1)  # whatever it may still want to write
+        self.assertEqual(self.agent.stop(), 0)
+        self.assertTrue(client.eventually(lambda: "+++ exited with 0 +++" in output.read_text()))
+        return output.read_text().splitlines()
+
 
 class Restart(Case):
     def tables(self):
@@ -46,18 +58,6 @@ class Restart(Case):
             for counter in ("live_flows", "connections", "packets", "bytes"):
                 del row[counter]
         return rows
-
-    def trace_a_life(self, name):
-        """Starts the agent, lets it settle, ends it; returns its bpf() calls."""
-        output = self.cluster.directory / name
-        # -D: strace is the child, so that the agent gets our signals and we its exit status.
-        self.agent.start(tracer=("strace", "-D", "-f", "-e", "trace=bpf", "-o", str(output)))
-        self.cluster.wait_serving("web")
-        self.assertTrue(self.works())
-        time.sleep(1)  # whatever it may still want to write
-        self.assertEqual(self.agent.stop(), 0)
-        self.assertTrue(client.eventually(lambda: "+++ exited with 0 +++" in output.read_text()))
-        return output.read_text().splitlines()
 
     def test_unchanged_input_writes_nothing(self):
         self.works()
@@ -94,6 +94,20 @@ class Restart(Case):
         self.assertTrue(client.eventually(
             lambda: self.cluster.ask("pod1a", *question, timeout=0.2)["error"]))
         self.assertTrue(self.works())
+
+
+class Sockets(Case):
+    @conformance.rows("1.1/protocol-sctp-module")
+    def test_an_sctp_port_opens_no_socket_of_that_kind(self):
+        """A kernel loads the module for the first socket."""
+        service = manifests.service("signal", WEB.selector, [("sctp", "SCTP", 80, 8000, None)])
+        self.cluster.manifests.put("signal", service)
+        self.addCleanup(self.cluster.manifests.remove, "signal.json")
+        self.cluster.wait_serving("signal")
+        self.agent.stop()
+        calls = self.trace_a_life("strace-sockets", "socket")
+        self.assertTrue(any("NETLINK" in call for call in calls), "strace saw no socket")
+        self.assertEqual([call for call in calls if "SCTP" in call], [])
 
 
 class Cleanup(Case):

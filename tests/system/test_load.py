@@ -66,6 +66,7 @@ class UnderLoad(WebCase):
         return reports
 
     @conformance.rows("3.1/9")
+    @conformance.rows("1.3/restart")
     def test_agents_killed_and_started_again(self):
         self.start()
         for each in self.cluster.agents.values():
@@ -83,6 +84,7 @@ class UnderLoad(WebCase):
             self.assertEqual(set(report["short"]["pods"]), {"pod1b", "pod2b"})
 
     @conformance.rows("3.1/9")
+    @conformance.rows("1.3/restart")
     def test_agents_stopped_and_started_again(self):
         self.start()
         for each in self.cluster.agents.values():
@@ -94,6 +96,7 @@ class UnderLoad(WebCase):
 
     @conformance.rows("3.1/2", "3.2/update-endpoints-http", "3.2/update-endpoints-udp",
                       "3.2/lb-rolling-update-cluster")
+    @conformance.rows("1.3/existing-connections", "1.3/udp-stale")
     def test_pod_added_and_removed(self):
         self.start()
         added = plan.Pod(NODE1, "c")

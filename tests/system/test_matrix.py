@@ -62,12 +62,17 @@ class Matrix(base.ClusterCase):
 
     @conformance.rows("3.1/5", "3.1/11", "3.1/12", "3.2/pod-service-http", "3.2/pod-service-udp",
                       "3.2/secondary-pod-service")
+    @conformance.rows("1.1/cluster-ip-clients", "1.1/node-port", "1.1/load-balancer", "1.1/ip-mode-vip",
+                      "1.1/external-ips", "1.1/protocol-same-port", "1.2/external-cluster",
+                      "2.1/pod-cluster-ip", "2.1/pod-external-cluster", "2.1/outside-cluster-ip",
+                      "2.1/outside-external-cluster")
     def test_every_cell(self):
         for place in PLACES:
             self.check(place, self.cells())
 
     @conformance.rows("3.1/6", "3.2/endpoint-service-http", "3.2/endpoint-service-udp",
                       "3.2/secondary-endpoint-service")
+    @conformance.rows("1.3/hairpin")
     def test_hairpin(self):
         for backend in BACKENDS.values():
             self.check(backend, [cell for cell in self.cells() if cell[0].name == backend])
