@@ -91,6 +91,17 @@ class Changes(base.ClusterCase):
                 ONE.load_balancer, place, port=services.PORT + 1) == "pod2b"), place)
             self.assertEqual(self.pod_at(ONE.load_balancer, place), "pod1b")
 
+    @conformance.rows("1.1/ip-mode-proxy")
+    def test_an_address_that_its_load_balancer_serves_is_left_to_it(self):
+        self.addCleanup(self.put, TWO.manifest())
+        proxied = TWO.manifest()
+        for entry in proxied["status"]["loadBalancer"]["ingress"]:
+            entry["ipMode"] = "Proxy"
+        self.put(proxied)
+        self.becomes("unreachable", TWO.load_balancer)
+        self.assertEqual(self.pod_at(TWO.cluster_ip), "pod2b")
+        self.assertEqual(self.pod_at(TWO.node_port_of(NODE1)), "pod2b")
+
     @conformance.rows("1.2/hints-zone", "1.2/hints-zone-change", "1.2/hints-no-zone")
     def test_a_node_moves_to_another_zone(self):
         ports = [{"name": proto.lower(), "protocol": proto, "port": cluster.SERVER_PORT}

@@ -15,6 +15,7 @@ EXTERNAL = services.Offer("external", 54)  # externalTrafficPolicy: Local, pod1b
 EMPTY = services.Offer("empty", 55)  # no pod
 MOVING = services.Offer("moving", 56)  # pod1c, until a test moves it
 PROTOCOLS = ("tcp", "udp")
+HOOKS = 9  # of the host edge
 AT_ONCE = 0.5  # seconds; an answer over the network takes a second SYN or a timeout of 2
 
 
@@ -38,6 +39,13 @@ class Host(base.ClusterCase):
             cls.cluster.add_worker(node.name)
         cls.cluster.start_agents()
         cls.cluster.wait_serving("on-node1", "on-node2", "internal", "external", "empty", "moving")
+        for each in cls.cluster.agents.values():
+            cls.wait_attached(each)
+
+    @staticmethod
+    def wait_attached(agent):
+        """An agent that starts anew fills its tables first, and attaches its programs then."""
+        agent.wait_until(lambda: len(agent.host_programs()) == HOOKS, "host edge")
 
     @classmethod
     def place(cls, moving):
@@ -203,7 +211,7 @@ class Host(base.ClusterCase):
     def test_programs_stay_go_and_come(self):
         agent = self.cluster.agents["node1"]
         hooks = agent.host_programs()
-        self.assertEqual(len(hooks), 9)
+        self.assertEqual(len(hooks), HOOKS)
         self.assertLessEqual(set(hooks.values()), cgroups.program_ids())
         agent.kill()
         self.reached(NODE1, [ON2.cluster_ip], "pod2b")
@@ -216,7 +224,7 @@ class Host(base.ClusterCase):
         agent.stop()
 
         agent.start()
-        agent.wait_until(agent.host_programs, "host edge")
+        self.wait_attached(agent)
         self.reached(NODE1, [ON2.cluster_ip], "pod2b")
         agent.stop()
         hooks = agent.host_programs()
@@ -226,6 +234,7 @@ class Host(base.ClusterCase):
             self.assertEqual(answer["error"], "unreachable")
         agent.start()
         self.cluster.wait_serving("moving")
+        self.wait_attached(agent)
 
 
 if __name__ == "__main__":

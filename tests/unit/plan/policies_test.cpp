@@ -195,8 +195,8 @@ TEST_CASE("what becomes of connections is said of every backend, terminating one
 }
 
 TEST_CASE("source ranges",
-          "[1.1/ip-mode-proxy-ranges][1.2/source-ranges-node][1.2/source-ranges-everybody]"
-          "[1.2/source-ranges-families]") {
+          "[1.1/ip-mode-proxy-ranges][1.1/families-addresses][1.2/source-ranges-node]"
+          "[1.2/source-ranges-everybody][1.2/source-ranges-families]") {
   Service web = service("web");
   web.type = ServiceType::load_balancer;
   web.load_balancer = {{.address = ip("203.0.113.1"), .proxied = false},
