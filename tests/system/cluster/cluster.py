@@ -118,10 +118,12 @@ class Cluster:
             each.start(*more)
 
     def wait_serving(self, *services, timeout=agent.START_TIMEOUT):
-        """Until both nodes' tables hold these services (name, or namespace/name)."""
+        """Until both nodes hold these services (name, or namespace/name) and have attached all."""
         wanted = {name if "/" in name else f"{manifests.NAMESPACE}/{name}" for name in services}
         for each in self.agents.values():
             each.wait_until(lambda: wanted <= served(each), f"{sorted(wanted)} in its tables", timeout)
+            # An agent that starts fills its tables first, attaches then, and says so last.
+            each.wait_until(lambda: f"services, node {each.node.name}" in each.log(), "start", timeout)
 
     def ask(self, part, proto, address, port, **more):
         """One question from the client or a pod; see client.ask()."""
