@@ -36,7 +36,7 @@ struct batch {
 static __always_inline __u32 lifetime(const struct weir_config *cfg, __u8 proto, __u8 forward,
 				      __u8 reply)
 {
-	if (proto == NEXT_UDP)
+	if (proto != NEXT_TCP)
 		return cfg->life_udp;
 	if ((forward | reply) & WEIR_SEEN_RST || forward & reply & WEIR_SEEN_FIN)
 		return cfg->life_tcp_closing;

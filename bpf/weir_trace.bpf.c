@@ -70,7 +70,10 @@ int weir_trace_host(struct __sk_buff *skb)
 
 	if (!t || !st)
 		return TC_ACT_SHOT;
-	if (!steer_parse(&ctx, st, 0)) {
+	/* Sockets of SCTP have no such hooks. */
+	if (!steer_parse(&ctx, st, 0) || st->packet.key.proto == NEXT_SCTP) {
+		if (st->packet.key.proto == NEXT_SCTP)
+			st->why = WEIR_pass_protocol;
 		trace_end(t, st, VERDICT_PASS);
 		return TC_ACT_OK;
 	}

@@ -15,14 +15,14 @@ struct choice {
 	__u32 service;
 	__u32 backend;	/* index */
 	__u32 affinity; /* s, see struct weir_version */
-	__u8 frontend;	/* enum weir_frontend */
-	bool local;	/* the list is the local one */
-	bool kept;	/* the client had this backend: affinity */
 	bool again;	/* the one to avoid, for want of another */
 };
 
-#ifndef CHOICE_MADE
-#define CHOICE_MADE(choice) /* bpf/lib/trace.h takes it down here */
+/* What is not needed to go on: bpf/lib/trace.h takes it down. */
+#ifndef NOTE_SERVICE
+#define NOTE_SERVICE(service)
+#define NOTE_LIST(chosen, is_local)
+#define NOTE_KEPT(index) /* of the backend that the client has by affinity, or 0 */
 #endif
 
 #define CHOSEN WEIR_COUNTER_MAX

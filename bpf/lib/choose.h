@@ -101,8 +101,7 @@ static __always_inline enum weir_counter choose_list(const struct weir_service *
 	const __u32 *current = bpf_map_lookup_elem(&weir_current, &id);
 	const struct weir_version *version;
 
-	to->service = id;
-	to->frontend = service->frontend;
+	NOTE_SERVICE(service);
 	if (!current)
 		return WEIR_drop_table;
 	index = READ_ONCE(*current);
@@ -113,9 +112,11 @@ static __always_inline enum weir_counter choose_list(const struct weir_service *
 		return WEIR_drop_table;
 	if (!choose_admits(version, service->frontend, client, edge))
 		return WEIR_drop_source_range;
+	to->service = id;
 	to->affinity = version->affinity;
-	to->local = choose_local(version, service->frontend, edge);
-	to->list = to->local ? version->local : version->cluster;
+	to->list =
+		choose_local(version, service->frontend, edge) ? version->local : version->cluster;
+	NOTE_LIST(to->list, choose_local(version, service->frontend, edge));
 	if (!to->list.count)
 		return version->flags & WEIR_VERSION_HAS_ENDPOINT ? WEIR_drop_no_local_endpoint
 								  : WEIR_answer_unreachable;
@@ -164,8 +165,8 @@ static __always_inline enum weir_counter choose(const struct packet *p, __u32 bi
 		return why;
 	if (to->affinity)
 		to->backend = affinity_find(to, &p->key.saddr);
-	to->kept = to->backend && to->backend != avoid;
-	if (!to->kept)
+	NOTE_KEPT(to->backend == avoid ? 0 : to->backend);
+	if (!to->backend || to->backend == avoid)
 		to->backend = avoid ? choose_other(&to->list, bpf_get_prandom_u32(), avoid)
 				    : choose_slot(&to->list, hash);
 	to->again = to->backend == avoid;

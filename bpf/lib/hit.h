@@ -60,7 +60,8 @@ static __always_inline enum validity steer_revalidate(const struct packet *p, st
 
 	if (!(act->flags & WEIR_FLOW_DIRECT) && now != WEIR_BACKEND_ACTIVE &&
 	    now != WEIR_BACKEND_TERMINATING) {
-		if (p->key.proto == NEXT_UDP && !reply)
+		if (!reply &&
+		    (p->key.proto == NEXT_UDP || (p->key.proto == NEXT_SCTP && tcp_opens(p))))
 			return VALID_NO_MORE;
 		/*
 		 * TCP goes on to the old address: a pod taken out to drain keeps its

@@ -135,7 +135,6 @@ static __always_inline enum weir_counter host_choose(const struct packet *p, __u
 	struct weir_stat *stat;
 	__u32 key;
 
-	CHOICE_MADE(&choice);
 	if (why != CHOSEN)
 		return host_why(why);
 	key = choice.backend;

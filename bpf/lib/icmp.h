@@ -88,6 +88,31 @@ static __always_inline struct icmp_space *icmp_space(void)
 	return bpf_map_lookup_elem(&weir_icmp, &zero);
 }
 
+/* Bytes of the transport header that are quoted; of SCTP, what tells whose it is. */
+static __always_inline __u32 icmp_quoted(const struct packet *p)
+{
+	switch (p->key.proto) {
+	case NEXT_TCP:
+		return sizeof(struct tcphdr);
+	case NEXT_SCTP:
+		return p->l4_len;
+	default:
+		return sizeof(struct udphdr);
+	}
+}
+
+static __always_inline __u32 icmp_check_offset(const struct packet *p)
+{
+	switch (p->key.proto) {
+	case NEXT_TCP:
+		return offsetof(struct tcphdr, check);
+	case NEXT_SCTP:
+		return offsetof(struct sctp_header, check);
+	default:
+		return offsetof(struct udphdr, check);
+	}
+}
+
 /* One more error? A token bucket, kept as the time at which it would be full again. */
 static __always_inline bool icmp_allowed(void)
 {
@@ -108,17 +133,16 @@ static __always_inline bool icmp_allowed(void)
  * Cuts the packet to `quoted` L4 bytes. The checksum of a packet from a sender
  * with offload is partial: the kernel will still finish it, inside our quote,
  * and no program may ask. But the kernel refuses to cut such a packet before
- * the end of its checksum field, and so it tells. -1, or whether it is partial.
+ * the end of its checksum field, and so it tells. -1, or whether it is partial
+ * and a part of the sum over the quote.
  */
 static __always_inline long icmp_cut(struct __sk_buff *skb, const struct packet *p, __u32 quoted)
 {
-	__u32 check = p->key.proto == NEXT_TCP ? offsetof(struct tcphdr, check)
-					       : offsetof(struct udphdr, check);
-	bool partial = bpf_skb_change_tail(skb, p->l4 + check + 1, 0);
+	bool partial = bpf_skb_change_tail(skb, p->l4 + icmp_check_offset(p) + 1, 0);
 
 	if (bpf_skb_change_tail(skb, p->l4 + quoted, 0))
 		return -1;
-	return partial;
+	return partial && p->key.proto != NEXT_SCTP;
 }
 
 /*
@@ -130,8 +154,7 @@ static __always_inline __s64 icmp_quote_sum(struct icmp_space *space, const stru
 					    __u32 quoted, bool partial)
 {
 	__u32 header = p->l4 - p->l3;
-	__u32 check = p->key.proto == NEXT_TCP ? offsetof(struct tcphdr, check)
-					       : offsetof(struct udphdr, check);
+	__u32 check = icmp_check_offset(p);
 	__u32 length = header + (partial ? 0 : quoted);
 	__u16 *field;
 	__s64 sum;
@@ -223,7 +246,7 @@ __noinline int icmp_answer(struct __sk_buff *skb, struct steering *st, __u32 eth
 	if (!st || !space)
 		return TC_ACT_SHOT;
 	p = &st->packet;
-	quoted = p->key.proto == NEXT_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);
+	quoted = icmp_quoted(p);
 	room = p->v4 ? ICMP4_HEADERS : ICMP6_HEADERS;
 	quote = p->l4 - p->l3 + quoted;
 	barrier_var(quote);

@@ -58,7 +58,7 @@ static __always_inline bool quote_ipv6(struct __sk_buff *skb, struct icmp_space 
 	next = ip->nexthdr;
 	q->l4 = q->l3 + sizeof(*ip);
 	for (int i = 0; i < IPV6_EXTENSIONS; i++) {
-		if (next == NEXT_TCP || next == NEXT_UDP ||
+		if (next == NEXT_TCP || next == NEXT_UDP || next == NEXT_SCTP ||
 		    bpf_skb_load_bytes(skb, q->l4, ext, sizeof(ext)))
 			break;
 		len = quote_extension(ext, next);
@@ -97,7 +97,7 @@ __noinline int quote_read(struct __sk_buff *skb, struct steering *st)
 	if (!(p->v4 ? quote_ipv4(skb, space, &s->key) : quote_ipv6(skb, space, &s->key)))
 		return false;
 	/* An error goes to whom the packet came from that it is about. */
-	if ((s->key.proto != NEXT_TCP && s->key.proto != NEXT_UDP) ||
+	if ((s->key.proto != NEXT_TCP && s->key.proto != NEXT_UDP && s->key.proto != NEXT_SCTP) ||
 	    !addr_equal(&s->key.daddr, &p->key.daddr))
 		return false;
 	if (q->l4 + sizeof(struct udphdr) > q->end ||
@@ -116,7 +116,8 @@ static __always_inline long quote_check(struct __sk_buff *skb, struct quote *q, 
 					       : offsetof(struct udphdr, check));
 	__sum16 before, after;
 
-	if (off + sizeof(before) > q->end)
+	/* An SCTP packet is known by its ports and its tag. */
+	if (proto == NEXT_SCTP || off + sizeof(before) > q->end)
 		return 0;
 	if (bpf_skb_load_bytes(skb, off, &before, sizeof(before)))
 		return -1;

@@ -3,6 +3,7 @@
 #ifndef WEIR_BPF_REWRITE_SKB_H
 #define WEIR_BPF_REWRITE_SKB_H
 
+#include "sctp.h"
 #include "steer.h"
 
 /*
@@ -68,13 +69,16 @@ static __always_inline void rewrite_ipv4(struct iphdr *ip, const struct action *
 	}
 }
 
-/* A later fragment has neither ports nor checksum: what it adds to that is in the first one's. */
+/*
+ * A later fragment has neither ports nor checksum: what it adds to that is in the
+ * first one's. Of SCTP the kernel must know of the store: see rewrite_sctp().
+ */
 static __always_inline bool rewrite_ports(const struct ctx *ctx, const struct packet *p,
 					  const struct action *act)
 {
 	__be16 *ports;
 
-	if (fragment_later(p))
+	if (fragment_later(p) || p->key.proto == NEXT_SCTP)
 		return true;
 	ports = cursor_peek(ctx_frame(ctx), p->l4, 2 * sizeof(*ports));
 	if (!ports)
@@ -96,7 +100,12 @@ static __always_inline long rewrite_skb(const struct ctx *ctx, const struct pack
 		rewrite_ipv4(ip, act, hop);
 	else if (rewrite_ipv6(ctx->hook, p, act, hop))
 		return -1;
-	return fragment_later(p) ? 0 : rewrite_l4_check(ctx->hook, p, act);
+	if (fragment_later(p))
+		return 0;
+	if (p->key.proto == NEXT_SCTP)
+		return rewrite_sctp(ctx->hook, p->l4, p->l3_len - (p->l4 - p->l3),
+				    act->sport | (__u32)act->dport << 16);
+	return rewrite_l4_check(ctx->hook, p, act);
 }
 
 /* Where the backend is on the client's own bridge, the frame must stay bridged. */

@@ -39,6 +39,12 @@ static __always_inline enum verdict steer_verdict(struct steering *st, enum weir
 	}
 }
 
+static __always_inline bool steer_is_sctp(const struct steering *st)
+{
+	return st->why == WEIR_pass_protocol && st->packet.key.proto == NEXT_SCTP &&
+	       !st->packet.fragment;
+}
+
 static __always_inline bool steer_parse_once(const struct ctx *ctx, struct steering *st,
 					     __be16 h_proto)
 {
@@ -52,8 +58,9 @@ static __always_inline bool steer_parse_once(const struct ctx *ctx, struct steer
 }
 
 /*
- * What is no plain packet with its headers in front: more of it is fetched, and
- * a fragment is made a packet like any other. Global for the verifier's sake.
+ * What is no plain packet of TCP or UDP with its headers in front: more of it is
+ * fetched, and a fragment is made a packet like any other. Global for the
+ * verifier's sake.
  */
 __noinline int steer_parse_more(HOOK *hook, struct steering *st, __u32 h_proto)
 {
@@ -66,6 +73,11 @@ __noinline int steer_parse_more(HOOK *hook, struct steering *st, __u32 h_proto)
 		if (steer_parse_once(&ctx, st, h_proto))
 			return true;
 	}
+	if (steer_is_sctp(st)) {
+		ctx_pull(&ctx, CURSOR_REACH);
+		st->why = parse_sctp(ctx_frame(&ctx), &st->packet);
+		return st->why == PARSE_OK;
+	}
 	return st->packet.fragment && fragment_resolve(st);
 }
 
@@ -75,7 +87,11 @@ static __always_inline bool steer_parse(const struct ctx *ctx, struct steering *
 	ctx_pull(ctx, PULL_FIRST);
 	if (steer_parse_once(ctx, st, h_proto))
 		return true;
-	return !CTX_IS_XDP && steer_parse_more(ctx->hook, st, h_proto);
+	if (!CTX_IS_XDP)
+		return steer_parse_more(ctx->hook, st, h_proto);
+	if (steer_is_sctp(st))
+		st->why = WEIR_pass_to_tc_packet;
+	return false;
 }
 
 /* The action of a flow just opened, whose forward record is s->one. */
@@ -103,7 +119,6 @@ __noinline int steer_miss(HOOK *hook, struct steering *st)
 	if (fragment_later(p))
 		return steer_verdict(st, fragment_lost(st));
 	why = choose(p, st->bits, st->edge, st->hash >> 32, st->avoid, &choice);
-	CHOICE_MADE(&choice);
 	/* An address that was a service's is kept for its flows alone. */
 	if (why == WEIR_pass_no_service && !(st->bits & WEIR_ADDRESS_NODE) &&
 	    choose_unallocated(p, cfg))

@@ -124,24 +124,38 @@ enum { TRACE_NO_ENTRY = -2, TRACE_EXISTS = -17 }; /* ENOENT, EEXIST */
 #define bpf_map_delete_elem(map, k)	 ((bpf_map_lookup_elem)(map, k) ? 0 : TRACE_NO_ENTRY)
 #define bpf_map_push_elem(map, v, flags) ((void)(v), 0)
 
-/* A hook of the core, where it has looked for a backend. */
-#define CHOICE_MADE(choice)                                                                  \
-	trace_choice((choice)->list, (choice)->service, (choice)->frontend, (choice)->local, \
-		     (choice)->kept)
+/* Hooks of the core, in choose.h. */
+#define NOTE_SERVICE(service)	    trace_service((service)->id, (service)->frontend)
+#define NOTE_LIST(chosen, is_local) trace_list(chosen, is_local)
+#define NOTE_KEPT(index)	    trace_kept(index)
 
-static __always_inline void trace_choice(struct weir_list list, __u32 service, __u8 frontend,
-					 bool local, bool kept)
+static __always_inline void trace_service(__u32 id, __u8 frontend)
+{
+	struct weir_trace *t = trace_now();
+
+	if (!t)
+		return;
+	t->choice.service = id;
+	t->choice.frontend = frontend;
+	t->choice.made = true;
+}
+
+static __always_inline void trace_list(struct weir_list list, bool local)
 {
 	struct weir_trace *t = trace_now();
 
 	if (!t)
 		return;
 	t->choice.list = list;
-	t->choice.service = service;
-	t->choice.frontend = frontend;
 	t->choice.local = local;
-	t->choice.affinity = kept;
-	t->choice.made = true;
+}
+
+static __always_inline void trace_kept(__u32 backend)
+{
+	struct weir_trace *t = trace_now();
+
+	if (t)
+		t->choice.affinity = !!backend;
 }
 
 #endif

@@ -24,7 +24,7 @@ struct weir_stat {
 	X(forward_xdp, "translated and sent by XDP")                                             \
 	X(reply_tc, "reply translated back at tc")                                               \
 	X(pass_not_ip, "neither IPv4 nor IPv6")                                                  \
-	X(pass_protocol, "neither TCP nor UDP")                                                  \
+	X(pass_protocol, "neither TCP, UDP nor SCTP")                                            \
 	X(pass_fragment, "XDP: fragment; tc: later fragment of a datagram that is not known")    \
 	X(pass_malformed, "cut short, or a header that contradicts itself")                      \
 	X(pass_headers, "more extension headers or options than the parser follows")             \

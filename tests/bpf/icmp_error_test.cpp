@@ -233,7 +233,7 @@ TEST_CASE("an error that quotes nothing of a flow's passes untouched") {
     for (const auto& frame :
          {about(there, header + 7), about(there, header - 1), about(there, 0),
           about(there.id(5).fragment(64, 64)),
-          about(Packet::other(talk.source().ip, talk.backend().ip, 132).payload(40)),
+          about(Packet::other(talk.source().ip, talk.backend().ip, 33).payload(40)),
           // Of whom it is sent to, nothing is quoted.
           Packet::error(talk.backend().ip, there.frame(), kind)
               .to_ip(talk.frontend().ip)

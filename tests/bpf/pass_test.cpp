@@ -103,11 +103,11 @@ TEST_CASE(
   });
 }
 
-TEST_CASE("what is neither TCP nor UDP passes") {
+TEST_CASE("what is neither TCP, UDP nor SCTP passes") {
   in_both_worlds([](Datapath& dp, const World& world) {
     serve(dp, world);
     check_passed({{"echo", Packet::echo(world.client, world.node).frame(), "pass_protocol"},
-                  {"SCTP", Packet::other(world.client, world.cluster_ip, 132).payload(32).frame(),
+                  {"DCCP", Packet::other(world.client, world.cluster_ip, 33).payload(32).frame(),
                    "pass_protocol"},
                   {"GRE", Packet::other(world.client, world.cluster_ip, 47).payload(32).frame(),
                    "pass_protocol"}},

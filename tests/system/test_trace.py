@@ -144,8 +144,9 @@ class Trace(base.ClusterCase):
                 self.is_so(place, stranger, family, "tcp", verdict="pass", service=None,
                            reason=f"pass_{host}stranger")
             for place in ("client", "pod1a"):
-                self.is_so(place, WIDE.cluster_ip, family, "sctp", verdict="pass",
-                           reason="pass_protocol")
+                self.is_so(place, WIDE.cluster_ip, family, "sctp", verdict="reject", service=None)
+            self.is_so("node1", WIDE.cluster_ip, family, "sctp", verdict="pass",
+                       reason="pass_protocol")
             self.is_so("client", RANGED.load_balancer, family, "tcp", verdict="forward")
             self.is_so("pod1a", RANGED.load_balancer, family, "tcp", verdict="drop",
                        reason="drop_source_range", service="default/ranged:tcp")

@@ -14,10 +14,10 @@ namespace {
 
 using SharedFilter = std::shared_ptr<FlowFilter>;
 
-Result<std::uint8_t> parse_protocol(std::string_view text) {
-  if (text == "tcp" || text == "TCP") return std::uint8_t{IPPROTO_TCP};
-  if (text == "udp" || text == "UDP") return std::uint8_t{IPPROTO_UDP};
-  return fail("{}: expected tcp or udp", text);
+Result<std::uint8_t> protocol_number(std::string_view text) {
+  auto protocol = parse_protocol(text);
+  if (!protocol) return std::unexpected{std::move(protocol.error())};
+  return static_cast<std::uint8_t>(*protocol);
 }
 
 Result<bool> parse_established(std::string_view text) {
@@ -38,8 +38,8 @@ SharedFilter add_filters(CLI::App& command) {
              {.name = "--backend", .description = "Only to this backend", .example = "IP[:PORT]"},
              parse_end, filter->backend);
   add_parsed(command,
-             {.name = "--protocol", .description = "Only this protocol", .example = "tcp|udp"},
-             parse_protocol, filter->protocol);
+             {.name = "--protocol", .description = "Only this protocol", .example = "tcp|udp|sctp"},
+             protocol_number, filter->protocol);
   add_parsed(command,
              {.name = "--state",
               .description = "Only flows that both sides have confirmed, or only others",

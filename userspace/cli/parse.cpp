@@ -81,6 +81,13 @@ Result<Cidr> parse_block(std::string_view text) {
   return fail("{}: expected a block like 10.0.0.0/8, without host bits, or an address", text);
 }
 
+Result<Protocol> parse_protocol(std::string_view text) {
+  if (text == "tcp" || text == "TCP") return Protocol::tcp;
+  if (text == "udp" || text == "UDP") return Protocol::udp;
+  if (text == "sctp" || text == "SCTP") return Protocol::sctp;
+  return fail("{}: expected tcp, udp or sctp", text);
+}
+
 Result<EndFilter> parse_end(std::string_view text) {
   if (auto block = parse_block(text)) return EndFilter{.block = *block, .port = {}};
   const auto colon = text.rfind(':');

@@ -26,6 +26,9 @@ Result<agent::PortRange> parse_port_range(std::string_view text);
 // "10.0.0.0/8", or an address for the block of it alone.
 Result<Cidr> parse_block(std::string_view text);
 
+// "tcp", "udp" or "sctp", in small letters or capitals.
+Result<Protocol> parse_protocol(std::string_view text);
+
 // Which ends of flows a filter takes: all within a block, on one port if that is given.
 struct EndFilter {
   Cidr block;

@@ -132,17 +132,10 @@ Result<Cell> service_cell(const kernel::Pins& pins, std::uint32_t id) {
   return *name ? Cell{name_text(**name)} : Cell{};
 }
 
-Result<Edge> traced_edge(std::string_view text) {
+Result<Edge> parse_edge(std::string_view text) {
   for (const auto& [name, edge] : kEdges)
     if (name == text) return edge;
   return fail("{}: expected uplink, pod or host", text);
-}
-
-Result<Protocol> traced_protocol(std::string_view text) {
-  if (text == "tcp") return Protocol::tcp;
-  if (text == "udp") return Protocol::udp;
-  if (text == "sctp") return Protocol::sctp;
-  return fail("{}: expected tcp, udp or sctp", text);
 }
 
 Result<Address> single(const EndFilter& end, std::string_view option) {
@@ -222,7 +215,7 @@ void add_trace_command(CLI::App& app, Shared& shared) {
              {.name = "--edge",
               .description = "Where it comes from: outside, a pod, this node itself",
               .example = "uplink|pod|host"},
-             traced_edge, options->edge)
+             parse_edge, options->edge)
       ->required();
   add_parsed(*trace,
              {.name = "--from",
@@ -237,7 +230,7 @@ void add_trace_command(CLI::App& app, Shared& shared) {
              {.name = "--proto",
               .description = "Of the packet, which is a SYN if this is tcp (tcp)",
               .example = "tcp|udp|sctp"},
-             traced_protocol, options->protocol);
+             parse_protocol, options->protocol);
   trace
       ->add_option("--dev", options->device,
                    "The interface that it comes in by (the one that leads back to the client)")

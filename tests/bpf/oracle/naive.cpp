@@ -195,7 +195,8 @@ Answer answer_of(const ClusterState& cluster, const Node& node, const Question& 
 }  // namespace
 
 std::optional<Answer> decide(const ClusterState& cluster, const Node& node, const Question& asked) {
-  if (asked.protocol == Protocol::sctp) return Answer{};
+  if (asked.protocol == Protocol::sctp && asked.from == From::host)
+    return Answer{};  // no hook of the kernel's sees such a socket
   auto claimed = claims(cluster, asked, false);
   const bool node_ports = has(node.node_port_addresses, asked.to) ||
                           (asked.from == From::host && has(node.localhost, asked.to));
