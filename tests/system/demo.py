@@ -214,6 +214,13 @@ class Demo:
         self.answers("client", "svc-2 through node1", NODE1.address(4), 32000, ["pod1b"],
                      {"pod1b": {plan.CLIENT[4]}})
         self.silent("client", "svc-2 through node2, which has no web pod", NODE2.address(4), 32000)
+        self.page.say("   Why? The datapath of node2 itself is asked, with a packet that is never sent:")
+        question = ("trace", "--edge", "uplink", "--from", plan.CLIENT[4],
+                    "--to", f"{NODE2.address(4)}:32000")
+        self.weir(self.node2, *question, lines=30)
+        said = self.node2.query(*question)
+        self.page.claim((said["verdict"], said["reason"]) == ("drop", "drop_no_local_endpoint"),
+                        "it drops what comes from outside, for want of a pod of its own")
 
     def policy(self):
         return self.node2.query("service", "show", "default/svc-2")[0]["external_policy"]
