@@ -9,12 +9,14 @@
 #include <span>
 
 #include "support/checksum.hpp"
+#include "support/crc32c.hpp"
 
 namespace weir::test {
 namespace {
 
 constexpr std::uint16_t kTypeV4 = 0x0800;
 constexpr std::uint16_t kTypeV6 = 0x86dd;
+constexpr std::size_t kSctpHeader = 12;
 
 std::string address(std::span<const std::uint8_t> raw) {
   std::array<char, INET6_ADDRSTRLEN> text{};
@@ -119,21 +121,32 @@ class Reader {
   }
 
   void transport() {
-    const bool ports = parsed_.proto == IPPROTO_TCP || parsed_.proto == IPPROTO_UDP;
+    const bool sctp = parsed_.proto == IPPROTO_SCTP;
+    const bool ports = sctp || parsed_.proto == IPPROTO_TCP || parsed_.proto == IPPROTO_UDP;
     if (ports && has(parsed_.l4, 4)) {
       parsed_.sport = word(parsed_.l4);
       parsed_.dport = word(parsed_.l4 + 2);
     }
     if (parsed_.fragment) return;  // what is checked is all of the datagram
     const auto end = parsed_.l3 + parsed_.ip_length;
-    if (end > data_.size() || end < parsed_.l4 + 8) return;
+    if (end > data_.size() || end < parsed_.l4 + (sctp ? kSctpHeader : 8)) return;
     const auto segment = data_.subspan(parsed_.l4, end - parsed_.l4);
+    if (sctp) return crc(segment);
     if (parsed_.proto == IPPROTO_UDP && word(parsed_.l4 + 6) == 0) return;
     if (!ports && parsed_.proto != IPPROTO_ICMP && parsed_.proto != IPPROTO_ICMPV6) return;
     if (parsed_.proto == IPPROTO_ICMP) pseudo_ = {};
     if (parsed_.proto != IPPROTO_ICMP)
       pseudo_.word(parsed_.proto).word(static_cast<std::uint32_t>(segment.size()));
     parsed_.l4_check_ok = pseudo_.add(segment).folded() == 0xffff;
+  }
+
+  void crc(std::span<const std::uint8_t> packet) {
+    std::uint32_t sent{};
+    for (std::size_t i = 0; i < 4; ++i) sent |= std::uint32_t{packet[8 + i]} << (8 * i);
+    if (sent == 0) return;
+    constexpr std::array<std::uint8_t, 4> kZeros{};
+    const auto wanted = Crc32c{}.add(packet.first(8)).add(kZeros).add(packet.subspan(12)).value();
+    parsed_.l4_check_ok = sent == wanted;
   }
 
   std::span<const std::uint8_t> data_;
@@ -156,6 +169,15 @@ std::uint32_t dword(const Bytes& bytes, std::size_t at) {
          (std::uint32_t{bytes[at + 2]} << 8) | bytes[at + 3];
 }
 
+// `chunk`: the type of the first, if there is one.
+std::string sctp_text(const Frame& frame, const Parsed& p) {
+  const auto& b = frame.bytes;
+  const auto text = fmt::format("sctp {} > {} tag {:#x}", p.sport, p.dport, dword(b, p.l4 + 4));
+  const auto chunk = p.l4 + kSctpHeader;
+  if (chunk >= b.size() || chunk >= p.l3 + p.ip_length) return text;
+  return text + fmt::format(" chunk {}", b[chunk]);
+}
+
 std::string transport_text(const Frame& frame, const Parsed& p) {
   if (p.fragment) return fmt::format("proto {} fragment", p.proto);
   const auto& b = frame.bytes;
@@ -164,6 +186,7 @@ std::string transport_text(const Frame& frame, const Parsed& p) {
                        flags(b[p.l4 + 13]), dword(b, p.l4 + 4), dword(b, p.l4 + 8),
                        b[p.l4 + 12] >> 4);
   if (p.proto == IPPROTO_UDP) return fmt::format("udp {} > {}", p.sport, p.dport);
+  if (p.proto == IPPROTO_SCTP && p.l4 + kSctpHeader <= b.size()) return sctp_text(frame, p);
   const bool icmp = p.proto == IPPROTO_ICMP || p.proto == IPPROTO_ICMPV6;
   if (icmp && p.l4 + 8 <= b.size())
     return fmt::format("icmp type {} code {} rest {:#x}", b[p.l4], b[p.l4 + 1], dword(b, p.l4 + 4));

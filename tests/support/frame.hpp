@@ -42,7 +42,7 @@ struct Parsed {
   bool fragment{};
   std::string saddr;
   std::string daddr;
-  std::uint16_t sport{};  // TCP and UDP; 0 in all fragments but the first
+  std::uint16_t sport{};  // TCP, UDP and SCTP; 0 in all fragments but the first
   std::uint16_t dport{};
   std::uint16_t ip_length{};        // from the IP header on, as the header says
   bool ip_check_ok{};               // of the IPv4 header; true for IPv6

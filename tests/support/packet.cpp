@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "support/checksum.hpp"
+#include "support/crc32c.hpp"
 
 namespace weir::test {
 namespace {
@@ -31,6 +32,11 @@ void set16(Bytes& in, std::size_t at, std::uint16_t value) {
   in.at(at + 1) = static_cast<std::uint8_t>(value);
 }
 
+// SCTP's checksum goes lowest byte first.
+void set32_reversed(Bytes& in, std::size_t at, std::uint32_t value) {
+  for (std::size_t i = 0; i < 4; ++i) in.at(at + i) = static_cast<std::uint8_t>(value >> (8 * i));
+}
+
 Bytes address(const std::string& text) {
   const bool v6 = text.find(':') != std::string::npos;
   Bytes raw(v6 ? 16 : 4);
@@ -52,7 +58,9 @@ Bytes pad_option(std::uint8_t more) {
   return rest;
 }
 
-// Where the checksum stands in the transport header; nullopt: it has none.
+constexpr std::size_t kCrcOffset = 8;  // in the SCTP header
+
+// Where a checksum of 16 bits stands in the transport header; nullopt: it has none.
 std::optional<std::size_t> check_offset(std::uint8_t proto) {
   switch (proto) {
     case IPPROTO_TCP:
@@ -167,29 +175,30 @@ void Packet::put_ipv6(Bytes& out, const Bytes& segment) const {
 
 Bytes Packet::segment() const {
   Bytes out = transport_header(payload_.size());
-  put(out, payload_);
-  put_check(out);
+  if (proto_ == IPPROTO_SCTP && !chunks_.empty())
+    put_chunks(out);
+  else
+    put(out, payload_);
+  if (proto_ == IPPROTO_SCTP)
+    put_crc(out);
+  else
+    put_check(out);
   return out;
 }
 
 Bytes Packet::transport_header(std::size_t payload) const {
   Bytes out;
-  if (proto_ == IPPROTO_TCP) {
-    const auto options = padded(tcp_options_);
-    put16(out, sport_);
-    put16(out, dport_);
-    put32(out, seq_);
-    put32(out, ack_);
-    put8(out, (20 + options.size()) / 4 << 4);
-    put8(out, flags_);
-    put16(out, window_);
-    put32(out, 0);  // checksum, urgent pointer
-    put(out, options);
-  } else if (proto_ == IPPROTO_UDP) {
+  if (proto_ == IPPROTO_TCP) return tcp_header();
+  if (proto_ == IPPROTO_UDP) {
     put16(out, sport_);
     put16(out, dport_);
     put16(out, 8 + payload);
     put16(out, 0);
+  } else if (proto_ == IPPROTO_SCTP) {
+    put16(out, sport_);
+    put16(out, dport_);
+    put32(out, tag_);
+    put32(out, 0);
   } else if (check_offset(proto_)) {
     put8(out, icmp_.type);
     put8(out, icmp_.code);
@@ -197,6 +206,38 @@ Bytes Packet::transport_header(std::size_t payload) const {
     put32(out, icmp_.rest);
   }
   return out;
+}
+
+Bytes Packet::tcp_header() const {
+  Bytes out;
+  const auto options = padded(tcp_options_);
+  put16(out, sport_);
+  put16(out, dport_);
+  put32(out, seq_);
+  put32(out, ack_);
+  put8(out, (20 + options.size()) / 4 << 4);
+  put8(out, flags_);
+  put16(out, window_);
+  put32(out, 0);  // checksum, urgent pointer
+  put(out, options);
+  return out;
+}
+
+// A chunk's length leaves the bytes out that fill its last word.
+void Packet::put_chunks(Bytes& out) const {
+  for (std::size_t i = 0; i < chunks_.size(); ++i) {
+    const auto value = i == 0 ? payload_ : Bytes{};
+    put8(out, chunks_[i]);
+    put8(out, 0);
+    put16(out, 4 + value.size());
+    put(out, padded(value));
+  }
+}
+
+// Of the SCTP packet alone: no address is in it.
+void Packet::put_crc(Bytes& segment) const {
+  if (check_ != Check::kFull) return;  // what a device is to compute is zero, too
+  set32_reversed(segment, kCrcOffset, Crc32c{}.add(segment).value() ^ check_error_);
 }
 
 void Packet::put_check(Bytes& segment) const {

@@ -21,6 +21,16 @@ struct Endpoint {
 
 enum TcpFlag : std::uint8_t { kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16 };
 
+// The types of chunks that tests name (RFC 9260, 3.2).
+enum SctpChunk : std::uint8_t {
+  kSctpData = 0,
+  kSctpInit = 1,
+  kSctpInitAck = 2,
+  kSctpHeartbeat = 4,
+  kSctpAbort = 6,
+  kSctpCookieEcho = 10,
+};
+
 struct Vlan {
   std::uint16_t id{};
   std::uint16_t tpid{0x8100};
@@ -53,6 +63,7 @@ class Packet {
  public:
   static Packet tcp(const Endpoint& from, const Endpoint& to);  // a bare ACK, "GET /" in it
   static Packet udp(const Endpoint& from, const Endpoint& to);
+  static Packet sctp(const Endpoint& from, const Endpoint& to);  // one chunk, DATA by its type
   static Packet icmp(const std::string& from, const std::string& to, IcmpHeader header);
   static Packet echo(const std::string& from, const std::string& to);
   static Packet other(const std::string& from, const std::string& to, std::uint8_t proto);
@@ -90,14 +101,19 @@ class Packet {
   [[nodiscard]] Packet seq(std::uint32_t seq) const;
   [[nodiscard]] Packet ack(std::uint32_t ack) const;  // the number; the flag is kAck
   [[nodiscard]] Packet window(std::uint16_t window) const;
-  [[nodiscard]] Packet tcp_options(Bytes options) const;  // padded to words
+  [[nodiscard]] Packet tcp_options(Bytes options) const;     // padded to words
+  [[nodiscard]] Packet tag(std::uint32_t tag) const;         // of SCTP: the verification tag
+  [[nodiscard]] Packet chunk(std::uint8_t type) const;       // of SCTP: what has the payload
+  [[nodiscard]] Packet then_chunk(std::uint8_t type) const;  // one more behind it, empty
+  [[nodiscard]] Packet no_chunk() const;  // the payload, if any, stands behind the bare header
   [[nodiscard]] Packet payload(std::string_view text) const;
   [[nodiscard]] Packet payload(std::size_t bytes) const;
 
-  [[nodiscard]] Packet no_check() const;       // UDP's "not computed"
+  [[nodiscard]] Packet no_check() const;       // zero: UDP's "not computed", SCTP's too (RFC 9653)
   [[nodiscard]] Packet check_of_zero() const;  // UDP: first two payload bytes so that it comes to 0
   [[nodiscard]] Packet partial() const;        // the pseudo-header's sum, as left to a device
-  [[nodiscard]] Packet wrong_check(std::uint16_t by) const;  // a transit error: stays wrong by it
+  // A transit error, which stays: added to a sum of 16 bits, xored onto SCTP's.
+  [[nodiscard]] Packet wrong_check(std::uint32_t by) const;
 
   [[nodiscard]] Frame frame() const;
   [[nodiscard]] std::size_t l3_offset() const;
@@ -114,7 +130,10 @@ class Packet {
   [[nodiscard]] Bytes link_header() const;
   [[nodiscard]] Bytes segment() const;
   [[nodiscard]] Bytes transport_header(std::size_t payload) const;
+  [[nodiscard]] Bytes tcp_header() const;
+  void put_chunks(Bytes& out) const;
   void put_check(Bytes& segment) const;
+  void put_crc(Bytes& segment) const;
   void put_ipv4(Bytes& out, const Bytes& segment) const;
   void put_ipv6(Bytes& out, const Bytes& segment) const;
   template <class Change>
@@ -142,9 +161,11 @@ class Packet {
   std::uint32_t ack_{2000};
   std::uint16_t window_{64000};
   Bytes tcp_options_;
+  std::uint32_t tag_{0x5c1bca75};
+  Bytes chunks_;  // their types; the first has the payload
   IcmpHeader icmp_;
   Check check_{Check::kFull};
-  std::uint16_t check_error_{};
+  std::uint32_t check_error_{};
   Bytes payload_;
   std::size_t trailer_{};
 };

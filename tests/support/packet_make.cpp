@@ -28,6 +28,10 @@ Packet Packet::udp(const Endpoint& from, const Endpoint& to) {
   return other(from.ip, to.ip, IPPROTO_UDP).from(from).to(to).payload("query");
 }
 
+Packet Packet::sctp(const Endpoint& from, const Endpoint& to) {
+  return other(from.ip, to.ip, IPPROTO_SCTP).from(from).to(to).chunk(kSctpData).payload("message");
+}
+
 Packet Packet::icmp(const std::string& from, const std::string& to, IcmpHeader header) {
   constexpr std::uint8_t kV4 = IPPROTO_ICMP, kV6 = IPPROTO_ICMPV6;
   Packet packet = other(from, to, is_v6(from) ? kV6 : kV4);
@@ -158,6 +162,18 @@ Packet Packet::window(std::uint16_t window) const {
 Packet Packet::tcp_options(Bytes options) const {
   return with([&](Packet& p) { p.tcp_options_ = std::move(options); });
 }
+Packet Packet::tag(std::uint32_t tag) const {
+  return with([&](Packet& p) { p.tag_ = tag; });
+}
+Packet Packet::chunk(std::uint8_t type) const {
+  return with([&](Packet& p) { p.chunks_ = {type}; });
+}
+Packet Packet::then_chunk(std::uint8_t type) const {
+  return with([&](Packet& p) { p.chunks_.push_back(type); });
+}
+Packet Packet::no_chunk() const {
+  return with([](Packet& p) { p.chunks_.clear(); });
+}
 Packet Packet::payload(std::string_view text) const {
   return with([&](Packet& p) { p.payload_.assign(text.begin(), text.end()); });
 }
@@ -173,7 +189,7 @@ Packet Packet::no_check() const {
 Packet Packet::partial() const {
   return with([](Packet& p) { p.check_ = Check::kPartial; });
 }
-Packet Packet::wrong_check(std::uint16_t by) const {
+Packet Packet::wrong_check(std::uint32_t by) const {
   return with([&](Packet& p) { p.check_error_ = by; });
 }
 

@@ -18,8 +18,9 @@ const Endpoint kTo6{"fd00::10", 80};
 
 TEST_CASE("what is built is read back") {
   const auto [from, to] = GENERATE(table<Endpoint, Endpoint>({{kFrom4, kTo4}, {kFrom6, kTo6}}));
-  const bool tcp = GENERATE(true, false);
-  const auto base = (tcp ? Packet::tcp(from, to) : Packet::udp(from, to)).ttl(7);
+  const int proto = GENERATE(6, 17, 132);
+  const auto made = proto == 6 ? Packet::tcp : proto == 17 ? Packet::udp : Packet::sctp;
+  const auto base = made(from, to).ttl(7);
   const std::vector<Packet> packets{base,
                                     base.raw(),
                                     base.vlan({5}),
@@ -34,7 +35,7 @@ TEST_CASE("what is built is read back") {
     REQUIRE(parsed);
     CHECK(Endpoint{parsed->saddr, parsed->sport} == from);
     CHECK(Endpoint{parsed->daddr, parsed->dport} == to);
-    CHECK(parsed->proto == (tcp ? 6 : 17));
+    CHECK(parsed->proto == proto);
     CHECK(parsed->ttl == 7);
     CHECK(parsed->l3 == packet.l3_offset());
     CHECK(parsed->l4 == packet.l4_offset());
@@ -47,6 +48,7 @@ TEST_CASE("no frame makes the reader read past its end") {
   const auto packet =
       GENERATE(Packet::tcp(kFrom4, kTo4).options({1}),
                Packet::udp(kFrom6, kTo6).extension(Extension::hop_by_hop()),
+               Packet::sctp(kFrom4, kTo4).payload("x"),
                Packet::tcp(kFrom6, kTo6).vlan({1}).extension(Extension::authentication()));
   const auto whole = packet.frame();
   for (std::size_t length = 0; length <= whole.bytes.size(); ++length)
