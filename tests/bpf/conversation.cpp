@@ -31,6 +31,47 @@ const std::vector<Path> kSentPaths{
      &World::far, false, true},
 };
 
+namespace {
+
+constexpr std::size_t kInitSize = 16;  // what an INIT says at least, behind its chunk's header
+
+Packet made(std::uint8_t proto, const Endpoint& from, const Endpoint& to) {
+  switch (proto) {
+    case IPPROTO_TCP:
+      return Packet::tcp(from, to);
+    case IPPROTO_SCTP:
+      return Packet::sctp(from, to);
+    default:
+      return Packet::udp(from, to);
+  }
+}
+
+// Opens an association: the one that will be its tag is inside.
+Packet init(const Packet& packet) {
+  return packet.tag(0).chunk(kSctpInit).payload(kInitSize);
+}
+
+const char* name_of(std::uint8_t proto) {
+  if (proto == IPPROTO_SCTP) return "SCTP";
+  return proto == IPPROTO_TCP ? "TCP" : "UDP";
+}
+
+void on_each_of(const std::vector<Path>& paths, const std::vector<std::uint8_t>& protocols,
+                const std::function<void(Datapath&, Conversation&)>& test) {
+  for (const auto& path : paths) {
+    for (const auto* world : {&kV4, &kV6}) {
+      for (const auto proto : protocols) {
+        Datapath dp;
+        Conversation talk{dp, *world, path, proto};
+        INFO(path.name << ", IPv" << world->family << ", " << name_of(proto));
+        test(dp, talk);
+      }
+    }
+  }
+}
+
+}  // namespace
+
 void check_bytes(const Ran& got, Verdict verdict, const Frame& out) {
   INFO(difference(got.out, out));
   CHECK(got.verdict == verdict);
@@ -61,14 +102,15 @@ Conversation::Conversation(Datapath& dp, const World& world, const Path& path, s
 }
 
 Packet Conversation::packet(const Endpoint& from, const Endpoint& to) const {
-  const auto packet = proto_ == IPPROTO_TCP ? Packet::tcp(from, to) : Packet::udp(from, to);
+  const auto packet = made(proto_, from, to);
   // A test run takes 14 bytes for an Ethernet header and wants an IP header behind them.
   return path_.raw() ? packet.raw().payload("a longer query") : packet;
 }
 
 Packet Conversation::opening() const {
   const auto request = data();
-  return proto_ == IPPROTO_TCP ? request.flags(kSyn).seq(5000).ack(0).payload("") : request;
+  if (sctp()) return init(request);
+  return tcp() ? request.flags(kSyn).seq(5000).ack(0).payload("") : request;
 }
 
 Packet Conversation::data() const {
@@ -87,7 +129,8 @@ Packet Conversation::forwarded(const Packet& request) const {
 
 Packet Conversation::answer() const {
   const auto reply = more();
-  return proto_ == IPPROTO_TCP ? reply.flags(kSyn | kAck).seq(9000).payload("") : reply;
+  if (sctp()) return reply.chunk(kSctpInitAck).payload(kInitSize + 8);  // and a cookie
+  return tcp() ? reply.flags(kSyn | kAck).seq(9000).payload("") : reply;
 }
 
 Packet Conversation::more() const {
@@ -173,16 +216,11 @@ std::vector<Path> tc_paths() {
 
 void on_every(const std::vector<Path>& paths,
               const std::function<void(Datapath&, Conversation&)>& test) {
-  for (const auto& path : paths) {
-    for (const auto* world : {&kV4, &kV6}) {
-      for (const int proto : {IPPROTO_TCP, IPPROTO_UDP}) {
-        Datapath dp;
-        Conversation talk{dp, *world, path, static_cast<std::uint8_t>(proto)};
-        INFO(path.name << ", IPv" << world->family << ", " << (talk.tcp() ? "TCP" : "UDP"));
-        test(dp, talk);
-      }
-    }
-  }
+  on_each_of(paths, {IPPROTO_TCP, IPPROTO_UDP}, test);
+}
+
+void on_sctp(const std::function<void(Datapath&, Conversation&)>& test) {
+  on_each_of(tc_paths(), {IPPROTO_SCTP}, test);
 }
 
 void in_both_worlds(const std::function<void(Datapath&, const World&)>& test) {
@@ -194,10 +232,9 @@ void in_both_worlds(const std::function<void(Datapath&, const World&)>& test) {
 }
 
 Packet from_uplink(std::uint8_t proto, const Endpoint& from, const Endpoint& to) {
-  const auto packet = proto == IPPROTO_UDP
-                          ? Packet::udp(from, to)
-                          : Packet::tcp(from, to).flags(kSyn).seq(5000).ack(0).payload("");
-  return packet.macs(kRouterMac, kUp0Mac);
+  const auto packet = made(proto, from, to).macs(kRouterMac, kUp0Mac);
+  if (proto == IPPROTO_SCTP) return init(packet);
+  return proto == IPPROTO_TCP ? packet.flags(kSyn).seq(5000).ack(0).payload("") : packet;
 }
 
 Packet from_pod(std::uint8_t proto, const Endpoint& from, const Endpoint& to) {

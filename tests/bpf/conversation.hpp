@@ -42,12 +42,12 @@ class Conversation {
 
   Conversation(Datapath& dp, const World& world, const Path& path, std::uint8_t proto);
 
-  // From client to service, as it comes in: a SYN, or a datagram.
+  // From client to service, as it comes in: a SYN, an INIT, or a datagram.
   [[nodiscard]] Packet opening() const;
   [[nodiscard]] Packet data() const;                            // in an open connection
   [[nodiscard]] Packet forwarded(const Packet& request) const;  // what shall become of it
-  [[nodiscard]] Packet answer() const;                          // backend's: SYN-ACK, datagram
-  [[nodiscard]] Packet more() const;                            // backend's, later
+  [[nodiscard]] Packet answer() const;  // backend's: SYN-ACK, INIT ACK, datagram
+  [[nodiscard]] Packet more() const;    // backend's, later
   [[nodiscard]] Packet translated_back(const Packet& reply) const;
 
   // Runs it; learns the source port that was drawn from the first packet that goes out.
@@ -68,6 +68,7 @@ class Conversation {
 
   [[nodiscard]] const Path& path() const { return path_; }
   [[nodiscard]] bool tcp() const { return proto_ == IPPROTO_TCP; }
+  [[nodiscard]] bool sctp() const { return proto_ == IPPROTO_SCTP; }
   [[nodiscard]] bool v4() const { return client_.ip.find(':') == std::string::npos; }
   [[nodiscard]] const Served& served() const { return served_; }
   [[nodiscard]] const Service& service() const { return service_; }
@@ -97,12 +98,15 @@ void on_every(const std::vector<Path>& paths,
 // The same, of one protocol alone: `tcp`, or UDP.
 void on_each(bool tcp, const std::function<void(Datapath&, Conversation&)>& test);
 
+// Of SCTP: at tc alone, as XDP leaves it.
+void on_sctp(const std::function<void(Datapath&, Conversation&)>& test);
+
 std::size_t established(const Datapath& dp);  // records, two a flow
 
 // `test` for each family.
 void in_both_worlds(const std::function<void(Datapath&, const World&)>& test);
 
-// A SYN or a datagram, as it comes in by the uplink from the router, or from a pod.
+// A SYN, an INIT or a datagram, as it comes in by the uplink from the router, or from a pod.
 Packet from_uplink(std::uint8_t proto, const Endpoint& from, const Endpoint& to);
 Packet from_pod(std::uint8_t proto, const Endpoint& from, const Endpoint& to);
 

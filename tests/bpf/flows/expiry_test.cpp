@@ -162,7 +162,8 @@ struct Case {
   bool gone;
 };
 
-// Lifetimes are 1000, 100 and 10 ticks for TCP, 50 for UDP; the test may take a few itself.
+// Lifetimes are 1000, 100 and 10 ticks for TCP, 50 for UDP and SCTP; the test may take a few
+// itself.
 constexpr Case kCases[]{
     {"TCP lives", IPPROTO_TCP, kNone, kNone, 990, 990, false},
     {"TCP is over", IPPROTO_TCP, kNone, kNone, 1001, 1001, true},
@@ -180,6 +181,8 @@ constexpr Case kCases[]{
     {"backend's RST, is over", IPPROTO_TCP, kNone, kRstSeen, 11, 11, true},
     {"UDP lives", IPPROTO_UDP, kNone, kNone, 40, 40, false},
     {"UDP is over", IPPROTO_UDP, kNone, kNone, 51, 51, true},
+    {"SCTP lives", IPPROTO_SCTP, kNone, kNone, 40, 40, false},
+    {"SCTP is over", IPPROTO_SCTP, kNone, kNone, 51, 51, true},
 };
 
 void wait_for(const std::function<bool()>& done) {
