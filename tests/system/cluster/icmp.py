@@ -71,12 +71,17 @@ def time_exceeded(address, port, hops, timeout=1.0):
         waiting.register(opened, 0)  # POLLERR comes unasked
         if not waiting.poll(timeout * 1000):
             return {"error": "timeout"}
-        _, ancillary, _, about = opened.recvmsg(4096, 512, MSG_ERRQUEUE)
-        error = ancillary[0][2]
-        family = 6 if opened.family == socket.AF_INET6 else 4
-        number, _, kind, code, _, _, _ = EXTENDED_ERROR.unpack_from(error)
-        return {"error": errno.errorcode[number], "type": kind, "code": code, "about": about[0],
-                "from": str(ipaddress.ip_address(error[OFFENDER[family]]))}
+        return told(opened)
+
+
+def told(opened):
+    """The error that waits on a socket: its kind, who sent it, and about what."""
+    quoted, ancillary, _, about = opened.recvmsg(4096, 512, MSG_ERRQUEUE)
+    error = ancillary[0][2]
+    family = 6 if opened.family == socket.AF_INET6 else 4
+    number, _, kind, code, _, _, _ = EXTENDED_ERROR.unpack_from(error)
+    return {"error": errno.errorcode[number], "type": kind, "code": code, "about": about[0],
+            "from": str(ipaddress.ip_address(error[OFFENDER[family]])), "quoted": quoted.hex()}
 
 
 def path_mtu(address, port, size, small, timeout=0.3, tries=8):

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from . import client, icmp, load, raw, server, sockets, web
+from . import client, icmp, load, raw, sctp, server, sockets, web
 
 PR_SET_PDEATHSIG = 1
 
@@ -30,6 +30,7 @@ CALLS = {
     "echo": icmp.echo, "time_exceeded": icmp.time_exceeded,
     "path_mtu": icmp.path_mtu, "datagrams": icmp.datagrams,
     "raw_open": raw.raw_open, "raw_read": raw.raw_read, "raw_close": raw.raw_close,
+    "sctp_serve": sctp.sctp_serve, "sctp_ask": sctp.sctp_ask,
     "raw_send": raw.raw_send, "stray_segment": raw.stray_segment, "tcp_counter": raw.tcp_counter,
 }
 writing = threading.Lock()
