@@ -98,7 +98,9 @@ static __always_inline enum weir_counter fragment_read(struct scratch *s, struct
 	if (st->why != WEIR_pass_fragment) /* another protocol, or cut short */
 		return st->why == WEIR_pass_malformed && first ? WEIR_pass_fragment_tiny
 							       : WEIR_pass_fragment;
-	if (p->v4 && p->key.proto != NEXT_TCP && p->key.proto != NEXT_UDP)
+	/* SCTP's checksum is one of the whole, which the first one's ports cannot answer for. */
+	if (p->key.proto == NEXT_SCTP ||
+	    (p->v4 && p->key.proto != NEXT_TCP && p->key.proto != NEXT_UDP))
 		return WEIR_pass_fragment;
 	s->datagram = (struct weir_fragment_key){
 		.saddr = p->key.saddr,

@@ -232,6 +232,13 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 			return HIT_OTHER;
 	}
 	if (st->half) {
+		/* As of a flow that is established, below: half_step() knows UDP's and TCP's ways.
+		 */
+		if (!CTX_IS_XDP && p->key.proto == NEXT_SCTP && tcp_opens(p) &&
+		    steer_ended(s, p, act)) {
+			steer_forget(s, &s->key, act, true);
+			return HIT_MISS;
+		}
 		hit = steer_half(s, st, record, cfg);
 		if (hit != HIT_ACT)
 			return hit;

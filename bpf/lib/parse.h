@@ -208,8 +208,10 @@ static __always_inline __u32 parse_extension(struct cursor *c, struct packet *p,
 	*next = ext[0];
 	if (kind == NEXT_FRAGMENT) {
 		parse_fragment6(ext, p);
-		if (fragment_later(p))
+		if (fragment_later(p)) {
 			*bad = WEIR_pass_fragment;
+			p->key.proto = ext[0]; /* or an extension header of the first */
+		}
 		return 8;
 	}
 	len = kind == NEXT_AUTHENTICATION ? (ext[1] + 2) * 4 : (ext[1] + 1) * 8;
@@ -258,16 +260,16 @@ static __always_inline enum weir_counter parse_ipv6(struct cursor *c, struct pac
 static __always_inline enum weir_counter parse_sctp(struct cursor frame, struct packet *p)
 {
 	struct sctp_header *sctp = cursor_peek(frame, p->l4, sizeof(*sctp));
+	__s64 length = (__s64)p->l3_len - (p->l4 - p->l3); /* the frame may be padded */
 	__u8 *chunk;
 
-	if (!sctp)
+	if (!sctp || length < (__s64)sizeof(*sctp))
 		return WEIR_pass_malformed;
 	p->key.sport = sctp->source;
 	p->key.dport = sctp->dest;
 	p->l4_len = sizeof(*sctp);
 	chunk = cursor_peek(frame, p->l4 + sizeof(*sctp), SCTP_INIT_TAG);
-	/* The frame may be padded. */
-	if (!chunk || p->l3_len < p->l4 - p->l3 + sizeof(*sctp) + SCTP_INIT_TAG)
+	if (!chunk || length < (__s64)sizeof(*sctp) + SCTP_INIT_TAG)
 		return PARSE_OK;
 	p->l4_len += SCTP_INIT_TAG;
 	if (*chunk == SCTP_INIT)

@@ -66,7 +66,8 @@ __noinline int rewrite_sctp(struct __sk_buff *skb, __u32 l4, __u32 length, __u32
 	shift.rest = little_endian(before ^ ports);
 	/* A callback and not a loop: the verifier looks at it once. */
 	bpf_loop(32, crc_shift_once, &shift, 0);
-	check ^= little_endian(shift.rest);
+	if (check) /* zeros are none: RFC 9653, or left to a device */
+		check ^= little_endian(shift.rest);
 	if (bpf_skb_store_bytes(skb, l4, &ports, sizeof(ports), BPF_F_RECOMPUTE_CSUM))
 		return -1;
 	return bpf_skb_store_bytes(skb, off, &check, sizeof(check), BPF_F_RECOMPUTE_CSUM);

@@ -89,8 +89,8 @@ static __always_inline bool steer_parse(const struct ctx *ctx, struct steering *
 		return true;
 	if (!CTX_IS_XDP)
 		return steer_parse_more(ctx->hook, st, h_proto);
-	if (steer_is_sctp(st))
-		st->why = WEIR_pass_to_tc_packet;
+	if (st->why == WEIR_pass_protocol && st->packet.key.proto == NEXT_SCTP)
+		st->why = st->packet.fragment ? WEIR_pass_fragment : WEIR_pass_to_tc_packet;
 	return false;
 }
 

@@ -259,13 +259,19 @@ TEST_CASE("SCTP goes on to a backend that is gone, and a new association to anot
 
 // However long ago the flow has looked at its backend for the last time.
 TEST_CASE("SCTP: an INIT gets another backend also after other packets have gone on") {
-  on_sctp([](Datapath& dp, Conversation& talk) {
-    talk.establish();
-    const auto other = replace_backend(dp, talk, WEIR_BACKEND_GONE);
-    check_bytes(talk.forward(talk.data()), talk.went(), talk.forwarded(talk.data()).frame());
-    const auto init = talk.opening();
-    check_bytes(talk.forward(init), talk.went(), talk.forwarded(init).to(other).frame());
-  });
+  for (const bool open : {true, false}) {
+    on_sctp([&](Datapath& dp, Conversation& talk) {
+      CAPTURE(open);
+      if (open)
+        talk.establish();
+      else
+        talk.forward(talk.data());
+      const auto other = replace_backend(dp, talk, WEIR_BACKEND_GONE);
+      check_bytes(talk.forward(talk.data()), talk.went(), talk.forwarded(talk.data()).frame());
+      const auto init = talk.opening();
+      check_bytes(talk.forward(init), talk.went(), talk.forwarded(init).to(other).frame());
+    });
+  }
 }
 
 TEST_CASE("SCTP: a terminating backend keeps its associations, and new ones of their ports") {
