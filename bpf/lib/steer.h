@@ -150,7 +150,7 @@ __noinline int steer_direct(struct steering *st)
 	p = &st->packet;
 	s->key = p->key;
 	st->hit = false;
-	st->why = WEIR_pass_stranger;
+	st->why = st->bits & WEIR_ADDRESS_NODE ? WEIR_pass_no_service : WEIR_pass_stranger;
 	s->peer = (struct weir_flow_key){
 		.saddr = p->key.daddr,
 		.daddr = p->key.saddr,
@@ -192,6 +192,7 @@ static __always_inline enum verdict steer_ingress(const struct ctx *ctx, struct 
 	const struct weir_config *cfg = config();
 	struct packet *p = &st->packet;
 	struct found found;
+	enum verdict verdict;
 	bool ours;
 
 	st->edge = edge;
@@ -223,11 +224,16 @@ static __always_inline enum verdict steer_ingress(const struct ctx *ctx, struct 
 			}
 		}
 	}
-	if (ours)
-		return steer_miss(ctx->hook, st);
+	st->why = WEIR_pass_stranger;
+	if (ours) {
+		verdict = steer_miss(ctx->hook, st);
+		/* But a pod on the node's own network, whose address is the node's. */
+		if (st->why != WEIR_pass_no_service || !(st->bits & WEIR_ADDRESS_BACKEND))
+			return verdict;
+	}
 	if (steer_may_be_direct(p))
 		return steer_direct(st);
-	return steer_verdict(st, WEIR_pass_stranger);
+	return VERDICT_PASS;
 }
 
 /* From a backend towards its client: on an uplink from this node's, to a pod from any. */

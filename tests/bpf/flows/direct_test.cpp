@@ -86,6 +86,20 @@ TEST_CASE("a direct connection on the tuple of an established one is moved, and 
   });
 }
 
+TEST_CASE("a direct connection to a backend on the node's own network is moved too") {
+  on_every(kTranslatedPaths, [](Datapath& dp, Conversation& talk) {
+    dp.set_address(talk.backend().ip, WEIR_ADDRESS_BACKEND | WEIR_ADDRESS_LOCAL |
+                                          WEIR_ADDRESS_NODE | WEIR_ADDRESS_NODE_PORT);
+    Direct direct{dp, talk};
+    check(direct.forward(direct.opening()), Verdict::kNext, direct.opening().frame(),
+          {"pass_no_service"});
+    talk.establish();
+    direct.move();
+    direct.check_reply(direct.answer());
+    check_both(dp, talk, direct);
+  });
+}
+
 TEST_CASE("a direct connection on the tuple of a half-open one is moved, and both work") {
   on_every(kTranslatedPaths, [](Datapath& dp, Conversation& talk) {
     talk.forward(talk.opening());
