@@ -277,6 +277,14 @@ TEST_CASE("EndpointSlices") {
         Said{"document 1, line 1: addressType: expected one of IPv4, IPv6, FQDN, got nothing"});
   CHECK(complaints(slice(good, "addressType: IPv4\nports: [{port: 0}]\n")).size() == 1);
   CHECK(complaints(slice(good, "addressType: IPv4\nports: [{port: 1}, {port: 2}]\n")).size() == 1);
+  const std::string hinted = "addressType: IPv4\nendpoints:\n- addresses: [10.1.0.1]\n  hints: ";
+  CHECK(complaints(slice(good, hinted + "{forZones: [{}]}\n")) ==
+        Said{"document 1, line 9: endpoints[0].hints.forZones[0].name: expected a name, got "
+             "nothing"});
+  CHECK(complaints(slice(good, hinted + "{forNodes: [{name: ''}]}\n")) ==
+        Said{"document 1, line 9: endpoints[0].hints.forNodes[0].name: expected a name, got "
+             "\"\""});
+  CHECK(complaints(slice(good, hinted + "{forZones: [{name: nowhere}]}\n")).empty());
   // Of a Service that is there but broken, enough is said already.
   CHECK(complaints(slice("{kubernetes.io/service-name: bad}", "addressType: IPv4\n") + "---\n" +
                    test::service_text("bad", "  ports: [{port: 0}]\n"))
@@ -314,6 +322,10 @@ TEST_CASE("session affinity, source ranges, what becomes of connections",
                    "{service.weir/on-removal: drop}}\nspec: {ports: [{port: 80}]}\n") ==
         Said{"document 1, line 3: metadata.annotations.service.weir/on-removal: expected one of "
              "keep, reset, got \"drop\""});
+  CHECK(complaints("apiVersion: v1\nkind: Service\nmetadata: {name: bad, annotations: {a: b, "
+                   "service.weir/weight: '-1'}}\nspec: {ports: [{port: 80}]}\n") ==
+        Said{"document 1, line 3: metadata.annotations.service.weir/weight: expected no other "
+             "annotation of weir's than service.weir/on-removal, got \"-1\""});
 }
 
 TEST_CASE("several problems of one object are one line each, up to a limit") {

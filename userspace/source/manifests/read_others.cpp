@@ -41,7 +41,10 @@ std::vector<std::string> read_hints(const Field& hints, std::string_view name) {
   for (std::size_t i = 0; i < list.size(); ++i) {
     const Field item = list.item(i);
     const Field hint = item.map();
-    names.push_back(hint["name"].text());
+    if (!hint.present()) continue;
+    const Field of = hint["name"];
+    names.push_back(of.text());
+    if (names.back().empty()) of.expected("a name");
   }
   return names;
 }

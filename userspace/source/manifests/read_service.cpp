@@ -222,9 +222,15 @@ void read_source_ranges(const Field& spec, Service& service) {
   }
 }
 
+// One of ours that is not known is a wish that would silently not come true.
 void read_annotations(const Field& metadata, Service& service) {
+  constexpr std::string_view kOnlyOne = "service.weir/on-removal";
   const Field annotations = metadata["annotations"].map();
-  service.reset_on_removal = annotations["service.weir/on-removal"].choice(kOnRemoval, false);
+  service.reset_on_removal = annotations[kOnlyOne].choice(kOnRemoval, false);
+  if (!annotations.present()) return;
+  for (const std::string& name : annotations.value()->names)
+    if (name.starts_with("service.weir/") && name != kOnlyOne)
+      annotations[name].expected(fmt::format("no other annotation of weir's than {}", kOnlyOne));
 }
 
 }  // namespace
