@@ -393,7 +393,6 @@ WEIR_SIZE(weir_peer, 52);
 WEIR_SIZE(weir_sticky, 36);
 WEIR_SIZE(weir_socket, 40);
 WEIR_SIZE(weir_name, 208);
-WEIR_SIZE(weir_trace_step, 336);
 WEIR_SIZE(weir_trace, 80 + WEIR_TRACE_STEPS * 336);
 
 #undef WEIR_SIZE

@@ -252,4 +252,16 @@ std::size_t established(const Datapath& dp) {
   return dp.count_flows(FlowTable::kEstablished);
 }
 
+void talk_changed(Conversation& talk, const ChangePacket& change) {
+  const auto opening = change(talk.opening());
+  const auto first = talk.forward(opening);
+  check_bytes(first, talk.went(), talk.forwarded(opening).frame());
+  const auto answer = change(talk.answer());
+  check_bytes(talk.reply(answer), talk.came(), talk.translated_back(answer).frame());
+  const auto data = change(talk.data());
+  check_bytes(talk.forward(data), talk.went(), talk.forwarded(data).frame());
+  const auto more = change(talk.more());
+  check_bytes(talk.reply(more), talk.came(), talk.translated_back(more).frame());
+}
+
 }  // namespace weir::test

@@ -110,4 +110,8 @@ void in_both_worlds(const std::function<void(Datapath&, const World&)>& test);
 Packet from_uplink(std::uint8_t proto, const Endpoint& from, const Endpoint& to);
 Packet from_pod(std::uint8_t proto, const Endpoint& from, const Endpoint& to);
 
+// The whole conversation, with every packet changed by `change`.
+using ChangePacket = std::function<Packet(const Packet&)>;
+void talk_changed(Conversation& talk, const ChangePacket& change);
+
 }  // namespace weir::test

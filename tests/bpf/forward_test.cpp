@@ -4,23 +4,6 @@
 #include "support/catch.hpp"
 
 namespace weir::test {
-namespace {
-
-// The same conversation with every packet changed by `change`.
-using Change = std::function<Packet(const Packet&)>;
-
-void talk_changed(Conversation& talk, const Change& change) {
-  const auto opening = change(talk.opening());
-  const auto first = talk.forward(opening);
-  check_bytes(first, talk.went(), talk.forwarded(opening).frame());
-  const auto answer = change(talk.answer());
-  check_bytes(talk.reply(answer), talk.came(), talk.translated_back(answer).frame());
-  const auto data = change(talk.data());
-  check_bytes(talk.forward(data), talk.went(), talk.forwarded(data).frame());
-}
-
-}  // namespace
-
 TEST_CASE("a connection goes to the backend and its replies come from the service",
           "[1.1/cluster-ip]") {
   on_every(all_paths(), [](Datapath& dp, Conversation& talk) {

@@ -115,8 +115,7 @@ TEST_CASE("addresses for cluster IPs that no service has are dropped, on every e
     }
     // Was a service's, and is known for its flows' sake alone.
     dp.set_address(inside, WEIR_ADDRESS_PAST);
-    CHECK(dp.run(Hook::kUpIn, Device::kUp0, packet(inside)).counted ==
-          Names{"drop_no_cluster_ip"});
+    CHECK(dp.run(Hook::kUpIn, Device::kUp0, packet(inside)).counted == Names{"drop_no_cluster_ip"});
     dp.set_address(outside, WEIR_ADDRESS_PAST);
     CHECK(dp.run(Hook::kUpIn, Device::kUp0, packet(outside)).counted == Names{"pass_no_service"});
   });

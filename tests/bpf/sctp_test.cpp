@@ -8,21 +8,6 @@
 namespace weir::test {
 namespace {
 
-using Change = std::function<Packet(const Packet&)>;
-
-// An association with every packet changed by `change`.
-void talk_changed(Conversation& talk, const Change& change) {
-  const auto opening = change(talk.opening());
-  const auto first = talk.forward(opening);
-  check_bytes(first, talk.went(), talk.forwarded(opening).frame());
-  const auto answer = change(talk.answer());
-  check_bytes(talk.reply(answer), talk.came(), talk.translated_back(answer).frame());
-  const auto data = change(talk.data());
-  check_bytes(talk.forward(data), talk.went(), talk.forwarded(data).frame());
-  const auto more = change(talk.more());
-  check_bytes(talk.reply(more), talk.came(), talk.translated_back(more).frame());
-}
-
 // Everything that may stand in front of the ports.
 Packet with_headers(const Conversation& talk, const Packet& packet) {
   if (talk.v4()) return packet.options({148, 4, 0, 0, 1, 1, 1});
@@ -95,7 +80,7 @@ TEST_CASE("a packet of a header alone is a packet") {
 }
 
 TEST_CASE("SCTP behind options, extension headers and tags, with a tail, and all else stays") {
-  const std::vector<Change> changes{
+  const std::vector<ChangePacket> changes{
       [](const Packet& packet) { return packet.trailer(11); },
       [](const Packet& packet) { return packet.tos(0xb9).id(0xbeef).df().flow_label(0x54321); },
       [](const Packet& packet) { return packet.then_chunk(kSctpInit).then_chunk(kSctpAbort); },

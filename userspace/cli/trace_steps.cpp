@@ -14,32 +14,6 @@
 namespace weir::cli {
 namespace {
 
-// How many of a row's columns are the key.
-constexpr std::size_t key_columns(const Index*) {
-  return 1;
-}
-constexpr std::size_t key_columns(const weir_addr*) {
-  return 1;
-}
-constexpr std::size_t key_columns(const weir_service_key*) {
-  return 3;
-}
-constexpr std::size_t key_columns(const weir_affinity_key*) {
-  return 2;
-}
-constexpr std::size_t key_columns(const weir_range_key*) {
-  return 2;
-}
-constexpr std::size_t key_columns(const weir_flow_key*) {
-  return 3;
-}
-constexpr std::size_t key_columns(const weir_fragment_key*) {
-  return 4;
-}
-constexpr std::size_t key_columns(const __u32*) {
-  return 2;
-}
-
 struct Decoded {
   Record key;
   Record value;
@@ -47,7 +21,8 @@ struct Decoded {
 
 using Decode = Decoded (*)(const weir_trace_step&);
 
-template <class Key, class Value>
+// The first columns of a row are of the key.
+template <class Key, class Value, std::size_t KeyColumns>
 Decoded decode(const weir_trace_step& step) {
   Key key{};
   Value value{};
@@ -58,13 +33,13 @@ Decoded decode(const weir_trace_step& step) {
   const auto cells = row(key, value);
   Decoded out;
   for (std::size_t i = 0; i < cells.size(); ++i)
-    (i < key_columns(&key) ? out.key : out.value).fields.emplace_back(names[i], cells[i]);
+    (i < KeyColumns ? out.key : out.value).fields.emplace_back(names[i], cells[i]);
   return out;
 }
 
 // A range that was found says no more than that it was.
 Decoded decode_range(const weir_trace_step& step) {
-  auto out = decode<weir_range_key, __u32>(step);
+  auto out = decode<weir_range_key, __u32, 2>(step);
   out.value.fields.emplace_back("admitted", true);
   return out;
 }
@@ -77,19 +52,19 @@ Decoded decode_xdp_device(const weir_trace_step& step) {
 }
 
 constexpr std::array<std::pair<std::string_view, Decode>, 14> kDecoders{{
-    {"weir_address", decode<weir_addr, weir_address>},
-    {"weir_service", decode<weir_service_key, weir_service>},
-    {"weir_current", decode<Index, __u32>},
-    {"weir_version", decode<Index, weir_version>},
-    {"weir_affinity", decode<weir_affinity_key, weir_affinity>},
+    {"weir_address", decode<weir_addr, weir_address, 1>},
+    {"weir_service", decode<weir_service_key, weir_service, 3>},
+    {"weir_current", decode<Index, __u32, 1>},
+    {"weir_version", decode<Index, weir_version, 1>},
+    {"weir_affinity", decode<weir_affinity_key, weir_affinity, 2>},
     {"weir_source_range", decode_range},
-    {"weir_slot", decode<Index, weir_slot>},
-    {"weir_backend", decode<Index, weir_backend>},
-    {"weir_flow", decode<weir_flow_key, weir_flow>},
-    {"weir_half_tcp", decode<weir_flow_key, weir_flow>},
-    {"weir_half_udp", decode<weir_flow_key, weir_flow>},
-    {"weir_device", decode<__u32, weir_device>},
-    {"weir_state", decode<Index, weir_state>},
+    {"weir_slot", decode<Index, weir_slot, 1>},
+    {"weir_backend", decode<Index, weir_backend, 1>},
+    {"weir_flow", decode<weir_flow_key, weir_flow, 3>},
+    {"weir_half_tcp", decode<weir_flow_key, weir_flow, 3>},
+    {"weir_half_udp", decode<weir_flow_key, weir_flow, 3>},
+    {"weir_device", decode<__u32, weir_device, 2>},
+    {"weir_state", decode<Index, weir_state, 1>},
     {"weir_xdp_tx", decode_xdp_device},
 }};
 

@@ -98,35 +98,33 @@ Frame frame_of(const TracePacket& packet) {
   return frame;
 }
 
-// The program says by its verdict whether it could write an answer.
+// A program that could write no answer gives another verdict than `answered`.
+template <class Context>
+Result<> test_run(int program, const Frame& frame, const Context& context, __u32 answered) {
+  LIBBPF_OPTS(bpf_test_run_opts, options);
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<__u32>(frame.size());
+  options.ctx_in = &context;
+  options.ctx_size_in = sizeof context;
+  if (const int rc = bpf_prog_test_run_opts(program, &options); rc != 0)
+    return fail(rc, "run the trace");
+  if (options.retval != answered) return fail("run the trace: it gave no answer");
+  return {};
+}
+
 Result<> run_xdp(int program, const Frame& frame, std::uint32_t ifindex) {
   xdp_md context{};
   context.data_end = static_cast<__u32>(frame.size());
   context.ingress_ifindex = ifindex;
-  LIBBPF_OPTS(bpf_test_run_opts, options);
-  options.data_in = frame.data();
-  options.data_size_in = static_cast<__u32>(frame.size());
-  options.ctx_in = &context;
-  options.ctx_size_in = sizeof context;
-  if (const int rc = bpf_prog_test_run_opts(program, &options); rc != 0)
-    return fail(rc, "run weir_trace_xdp");
-  if (options.retval != XDP_PASS) return fail("run weir_trace_xdp: it gave no answer");
-  return {};
+  return test_run(program, frame, context, XDP_PASS);
 }
 
 Result<> run_tc(int program, const Frame& frame, std::uint32_t ifindex, weir_trace_edge edge) {
+  constexpr __u32 kOk = 0;  // TC_ACT_OK
   __sk_buff context{};
   context.ifindex = ifindex;
   context.mark = edge;
-  LIBBPF_OPTS(bpf_test_run_opts, options);
-  options.data_in = frame.data();
-  options.data_size_in = static_cast<__u32>(frame.size());
-  options.ctx_in = &context;
-  options.ctx_size_in = sizeof context;
-  if (const int rc = bpf_prog_test_run_opts(program, &options); rc != 0)
-    return fail(rc, "run weir_trace");
-  if (options.retval != 0) return fail("run weir_trace: it gave no answer");
-  return {};
+  return test_run(program, frame, context, kOk);
 }
 
 Result<UniqueFd> open_program(const Pins& pins, std::string_view name) {
