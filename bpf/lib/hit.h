@@ -231,22 +231,16 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 		if (st->why != OPENED)
 			return HIT_OTHER;
 	}
+	/* Of the half-open, half_step() knows what a SYN means; an INIT means the same for both. */
+	if (tcp_opens(p) && (!st->half || p->key.proto == NEXT_SCTP) && steer_ended(s, p, act)) {
+		steer_forget(s, &s->key, act, st->half);
+		return HIT_MISS;
+	}
 	if (st->half) {
-		/* As of a flow that is established, below: half_step() knows UDP's and TCP's ways.
-		 */
-		if (!CTX_IS_XDP && p->key.proto == NEXT_SCTP && tcp_opens(p) &&
-		    steer_ended(s, p, act)) {
-			steer_forget(s, &s->key, act, true);
-			return HIT_MISS;
-		}
 		hit = steer_half(s, st, record, cfg);
 		if (hit != HIT_ACT)
 			return hit;
 	} else if (p->tcp & (TCP_SYN | TCP_FIN | TCP_RST) || act->head.seen & WEIR_SEEN_RST) {
-		if (tcp_opens(p) && steer_ended(s, p, act)) {
-			steer_forget(s, &s->key, act, false);
-			return HIT_MISS;
-		}
 		steer_note(p, act, record);
 	}
 	return HIT_ACT;

@@ -9,6 +9,12 @@
 
 #include "icmp.h"
 
+/* Of which flows are made. */
+static __always_inline bool quote_has_ports(__u8 proto)
+{
+	return proto == NEXT_TCP || proto == NEXT_UDP || proto == NEXT_SCTP;
+}
+
 /* key: of the packets that the quoted one answers; its ports are still to come. */
 static __always_inline bool quote_ipv4(struct __sk_buff *skb, struct icmp_space *space,
 				       struct weir_flow_key *key)
@@ -58,8 +64,7 @@ static __always_inline bool quote_ipv6(struct __sk_buff *skb, struct icmp_space 
 	next = ip->nexthdr;
 	q->l4 = q->l3 + sizeof(*ip);
 	for (int i = 0; i < IPV6_EXTENSIONS; i++) {
-		if (next == NEXT_TCP || next == NEXT_UDP || next == NEXT_SCTP ||
-		    bpf_skb_load_bytes(skb, q->l4, ext, sizeof(ext)))
+		if (quote_has_ports(next) || bpf_skb_load_bytes(skb, q->l4, ext, sizeof(ext)))
 			break;
 		len = quote_extension(ext, next);
 		if (!len)
@@ -97,8 +102,7 @@ __noinline int quote_read(struct __sk_buff *skb, struct steering *st)
 	if (!(p->v4 ? quote_ipv4(skb, space, &s->key) : quote_ipv6(skb, space, &s->key)))
 		return false;
 	/* An error goes to whom the packet came from that it is about. */
-	if ((s->key.proto != NEXT_TCP && s->key.proto != NEXT_UDP && s->key.proto != NEXT_SCTP) ||
-	    !addr_equal(&s->key.daddr, &p->key.daddr))
+	if (!quote_has_ports(s->key.proto) || !addr_equal(&s->key.daddr, &p->key.daddr))
 		return false;
 	if (q->l4 + sizeof(struct udphdr) > q->end ||
 	    bpf_skb_load_bytes(skb, q->l4, ports, sizeof(ports)))

@@ -49,8 +49,8 @@ static __always_inline __u32 little_endian(__u32 word)
 /*
  * Writes both ports, as they are in the packet, and what they change. length: of
  * the SCTP packet. By the helper, which keeps the sum over the whole packet
- * (CHECKSUM_COMPLETE) right; where the device is to make the CRC (CHECKSUM_PARTIAL),
- * it overwrites what is here. A global function, so that it is verified once.
+ * (CHECKSUM_COMPLETE) right; for a device that is to make the CRC (CHECKSUM_PARTIAL)
+ * its sender leaves zeros, which stay. A global function, so that it is verified once.
  */
 __noinline int rewrite_sctp(struct __sk_buff *skb, __u32 l4, __u32 length, __u32 ports)
 {

@@ -32,13 +32,6 @@ Result<VersionArrays> open_version_arrays(const kernel::Pins& pins) {
   return VersionArrays{std::move(*current), std::move(*version), std::move(*slot)};
 }
 
-std::vector<std::uint32_t> backends_of(const MappedArray<weir_slot>& slots, const weir_list& list) {
-  std::vector<std::uint32_t> indexes;
-  for (std::uint64_t i = list.first; i < std::uint64_t{list.first} + list.count; ++i)
-    if (i < slots.size()) indexes.push_back(slots[static_cast<std::uint32_t>(i)].backend);
-  return indexes;
-}
-
 // A record and its slots are reused some time after another version was published: if that
 // happened while they were copied, they are copied again.
 void read_version(const VersionArrays& arrays, ServiceEntry& service) {
@@ -106,6 +99,14 @@ Result<> read_backends(const kernel::Pins& pins, ServiceTables& tables) {
 }
 
 }  // namespace
+
+std::vector<std::uint32_t> backends_of(const kernel::MappedArray<weir_slot>& slots,
+                                       const weir_list& list) {
+  std::vector<std::uint32_t> indexes;
+  for (std::uint64_t i = list.first; i < std::uint64_t{list.first} + list.count; ++i)
+    if (i < slots.size()) indexes.push_back(slots[static_cast<std::uint32_t>(i)].backend);
+  return indexes;
+}
 
 const ServiceEntry* ServiceTables::find(std::uint32_t id) const {
   const auto found = rank.find(id);

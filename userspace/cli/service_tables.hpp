@@ -12,6 +12,7 @@
 #include "base/abi.hpp"
 #include "base/result.hpp"
 #include "cli/parse.hpp"
+#include "kernel/map.hpp"
 #include "kernel/pins.hpp"
 
 namespace weir::cli {
@@ -46,6 +47,10 @@ struct ServiceTables {
 
   [[nodiscard]] const ServiceEntry* find(std::uint32_t id) const;
 };
+
+// What the slots of a list say; those beyond the table are left out.
+std::vector<std::uint32_t> backends_of(const kernel::MappedArray<weir_slot>& slots,
+                                       const weir_list& list);
 
 Result<ServiceTables> read_service_tables(const kernel::Pins& pins);
 

@@ -10,6 +10,7 @@
 
 #include "cli/command.hpp"
 #include "cli/parse.hpp"
+#include "cli/service_tables.hpp"
 #include "cli/text.hpp"
 #include "cli/trace_steps.hpp"
 
@@ -112,10 +113,7 @@ Result<Cell> candidates(const kernel::Pins& pins, const weir_trace& answer, cons
   if (!slots) return std::unexpected{slots.error()};
   const auto backends = MappedArray<weir_backend>::open(pins, "weir_backend", false);
   if (!backends) return std::unexpected{backends.error()};
-  const auto& list = answer.choice.list;
-  for (std::uint64_t i = list.first; i < std::uint64_t{list.first} + list.count; ++i) {
-    if (i >= slots->size()) break;
-    const __u32 index = (*slots)[static_cast<std::uint32_t>(i)].backend;
+  for (const auto index : backends_of(*slots, answer.choice.list)) {
     if (index >= backends->size()) continue;
     const weir_backend& value = (*backends)[index];
     texts.push_back(end_text(value.addr, value.port));

@@ -264,6 +264,12 @@ std::map<std::string, std::uint32_t> map_sizes(const Limits& limits) {
   };
 }
 
+Result<UniqueFd> open_program(const Pins& pins, std::string_view name) {
+  UniqueFd fd{bpf_obj_get(pins.program(name).c_str())};
+  if (!fd) return fail(errno, "open program {}", pins.program(name));
+  return fd;
+}
+
 std::string program_name(std::uint32_t id) {
   const UniqueFd fd{bpf_prog_get_fd_by_id(id)};
   bpf_prog_info info{};
@@ -285,9 +291,9 @@ Result<Objects> Objects::load(const Pins& pins, const Limits& limits,
     if (auto ok = load_all(pins, limits); !ok) return std::unexpected{std::move(ok.error())};
   }
   for (const auto name : kPrograms) {
-    UniqueFd fd{bpf_obj_get(pins.program(name).c_str())};
-    if (!fd) return fail(errno, "open program {}", pins.program(name));
-    objects.programs_.emplace(name, std::move(fd));
+    auto fd = open_program(pins, name);
+    if (!fd) return std::unexpected{std::move(fd.error())};
+    objects.programs_.emplace(name, std::move(*fd));
   }
 
   auto config = MappedArray<weir_config>::open(pins, "weir_config", true);

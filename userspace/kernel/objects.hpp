@@ -49,6 +49,9 @@ class Objects {
   bool adopted_ = false;
 };
 
+// A pinned program, by its name.
+Result<UniqueFd> open_program(const Pins& pins, std::string_view name);
+
 // Of a program in the kernel; empty if there is none with that id (any more).
 std::string program_name(std::uint32_t id);
 

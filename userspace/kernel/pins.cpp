@@ -71,6 +71,13 @@ Result<UniqueFd> Pins::lock() const {
   return fd;
 }
 
+Result<UniqueFd> Pins::lock_trace() const {
+  auto fd = open_directory(programs());
+  if (!fd) return fd;
+  if (::flock(fd->get(), LOCK_EX) != 0) return fail(errno, "lock {}", programs());
+  return fd;
+}
+
 Result<bool> Pins::locked() const {
   auto fd = open_directory(path_);
   if (!fd) return fail(std::move(fd.error()), "look for an agent");

@@ -31,7 +31,10 @@ class Pins {
   // The exclusive right to write here, held while the descriptor is open (flock on the directory:
   // the kernel gives it back however the process ends). EWOULDBLOCK: another agent holds it.
   [[nodiscard]] Result<UniqueFd> lock() const;
-  // Whether some process holds it now.
+  // The right to run the programs that trace, likewise; waits for it. On a directory of its own,
+  // since an agent may well be running.
+  [[nodiscard]] Result<UniqueFd> lock_trace() const;
+  // Whether some process holds the agent's right now.
   [[nodiscard]] Result<bool> locked() const;
 
  private:

@@ -7,12 +7,11 @@
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
-#include <sys/file.h>
 
-#include <array>
 #include <cstring>
-#include <span>
 #include <vector>
+
+#include "kernel/objects.hpp"
 
 namespace weir::kernel {
 namespace {
@@ -127,27 +126,13 @@ Result<> run_tc(int program, const Frame& frame, std::uint32_t ifindex, weir_tra
   return test_run(program, frame, context, kOk);
 }
 
-Result<UniqueFd> open_program(const Pins& pins, std::string_view name) {
-  UniqueFd fd{bpf_obj_get(pins.program(name).c_str())};
-  if (!fd) return fail(errno, "open program {}", pins.program(name));
-  return fd;
-}
-
-// Not the agent's lock, which is on the directory above: an agent may well be running.
-Result<UniqueFd> lock(const Pins& pins) {
-  UniqueFd fd{::open(pins.programs().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (!fd) return fail(errno, "open {}", pins.programs());
-  if (::flock(fd.get(), LOCK_EX) != 0) return fail(errno, "lock {}", pins.programs());
-  return fd;
-}
-
 }  // namespace
 
 Result<Tracer> Tracer::open(const Pins& pins) {
   // First, for its errors: it knows what to say where weir does not run.
   auto answer = MappedArray<weir_trace>::open(pins, "weir_trace", false);
   if (!answer) return std::unexpected{std::move(answer.error())};
-  auto locked = lock(pins);
+  auto locked = pins.lock_trace();
   if (!locked) return std::unexpected{std::move(locked.error())};
   Tracer tracer{std::move(*locked), std::move(*answer)};
   for (const auto& [fd, name] :

@@ -22,13 +22,6 @@ namespace {
 constexpr unsigned kStates = 10'000;
 constexpr unsigned kQuestions = 6;  // of each state
 
-NodeView view_of(const naive::Node& node) {
-  return {.name = node.name,
-          .addresses = node.addresses,
-          .node_port_addresses = node.node_port_addresses,
-          .localhost = node.localhost};
-}
-
 // Whom the backend sees: the client, unless it could not answer it, or is the client.
 std::string source_nat(const naive::Question& asked, const naive::Answer& answer,
                        const std::string& backend) {

@@ -29,11 +29,7 @@ using kernel::TraceCore;
 using kernel::Tracer;
 
 NodeView view() {
-  const auto node = this_node();
-  return {.name = node.name,
-          .addresses = node.addresses,
-          .node_port_addresses = node.node_port_addresses,
-          .localhost = node.localhost};
+  return view_of(this_node());
 }
 
 Address ip(const std::string& text) {

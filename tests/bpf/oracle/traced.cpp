@@ -85,6 +85,13 @@ Traced trace(kernel::Tracer& tracer, const kernel::Pins& pins, const naive::Ques
   return traced;
 }
 
+NodeView view_of(const naive::Node& node) {
+  return {.name = node.name,
+          .addresses = node.addresses,
+          .node_port_addresses = node.node_port_addresses,
+          .localhost = node.localhost};
+}
+
 void without_grace(kernel::Tables& tables, const ProgrammedTables&, const Reconciled& next) {
   std::vector<Operation> operations;
   for (const auto& operation : next.operations)

@@ -22,6 +22,9 @@ struct Traced {
 Traced trace(kernel::Tracer& tracer, const kernel::Pins& pins, const naive::Question& asked,
              std::uint16_t port);
 
+// The node as the planner is told of it.
+NodeView view_of(const naive::Node& node);
+
 // Nobody is under way who could see what is taken away.
 void without_grace(kernel::Tables& tables, const ProgrammedTables& before, const Reconciled& next);
 
