@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packet_bench.hpp"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/udp.h>
+#include <net/if.h>
+#include <netinet/ether.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <system_error>
+
+namespace weir::bench {
+namespace {
+
+constexpr std::uint32_t kPortsOfAClient = 16'384;
+constexpr std::uint16_t kFirstPort = 20'000;
+constexpr std::uint32_t kFresh = 1U << 20;  // new flows come from clients beyond the established
+
+[[noreturn]] void give_up(const std::string& what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
+
+int checked(int result, const std::string& what) {
+  if (result < 0) give_up(what);
+  return result;
+}
+
+std::uint16_t ones_sum(std::uint16_t was, std::uint16_t is) {
+  std::uint32_t total = static_cast<std::uint16_t>(~was) + std::uint32_t{is};
+  total = (total & 0xffff) + (total >> 16);
+  return static_cast<std::uint16_t>(total);
+}
+
+// The difference in a checksum, so that adding it to the old one gives the new one.
+std::uint16_t check_diff(std::uint16_t was, std::uint16_t is) {
+  return ones_sum(static_cast<std::uint16_t>(~was), static_cast<std::uint16_t>(~is));
+}
+
+bool is_xdp(const std::string& program) {
+  return program.ends_with("xdp");
+}
+
+}  // namespace
+
+Bench::Bench() : skeleton_{weir_bench_packet_bpf::open_and_load()} {
+  if (!skeleton_) give_up("load the harness");
+}
+
+void Bench::target(const std::string& netns, const std::string& pins, const std::string& device,
+                   const std::string& mac) {
+  const int fd = checked(open(("/run/netns/" + netns).c_str(), O_RDONLY | O_CLOEXEC), netns);
+  checked(setns(fd, CLONE_NEWNET), netns);
+  close(fd);
+  pins_ = pins;
+  ifindex_ = if_nametoindex(device.c_str());
+  if (ifindex_ == 0) give_up(device);
+  ether_addr parsed{};
+  if (ether_aton_r(mac.c_str(), &parsed) == nullptr) give_up(mac);
+  std::memcpy(aim_.mac.data(), &parsed, aim_.mac.size());
+}
+
+void Bench::aim(bool v4, const std::string& client, const std::string& frontend,
+                std::uint16_t port) {
+  aim_.v4 = v4;
+  aim_.client = address(client, v4);
+  aim_.frontend = address(frontend, v4);
+  aim_.port = port;
+  established_.clear();
+  replies_.clear();
+}
+
+int Bench::program(const std::string& name) {
+  if (auto* own = bpf_object__find_program_by_name(skeleton_->obj, name.c_str()))
+    return bpf_program__fd(own);
+  const auto path = name.starts_with("/") ? name : pins_ + "/programs/" + name;
+  const auto known = programs_.find(path);
+  if (known != programs_.end()) return known->second;
+  return programs_[path] = checked(bpf_obj_get(path.c_str()), path);
+}
+
+Bytes Bench::through(int program, bool xdp, const Bytes& in) const {
+  Bytes out(in.size());
+  xdp_md at_xdp{};
+  at_xdp.data_end = static_cast<__u32>(in.size());
+  at_xdp.ingress_ifindex = ifindex_;
+  __sk_buff at_tc{};
+  at_tc.ifindex = ifindex_;
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in.data(), .data_out = out.data(),
+              .data_size_in = static_cast<__u32>(in.size()),
+              .data_size_out = static_cast<__u32>(out.size()));
+  options.ctx_in = xdp ? static_cast<void*>(&at_xdp) : &at_tc;
+  options.ctx_size_in = xdp ? sizeof at_xdp : sizeof at_tc;
+  checked(bpf_prog_test_run_opts(program, &options), "test run");
+  return out;
+}
+
+Tuple Bench::tuple(std::uint32_t i) const {
+  return {.from = plus(aim_.client, i / kPortsOfAClient),
+          .to = aim_.frontend,
+          .sport = static_cast<std::uint16_t>(kFirstPort + i % kPortsOfAClient),
+          .dport = aim_.port};
+}
+
+// The reference does to this packet what weir did.
+void Bench::refer(const Tuple& asked, const Bytes& sent) const {
+  const auto was = summary(aim_, frame(aim_, asked)), is = summary(aim_, sent);
+  ref_key key{.saddr = was.saddr, .daddr = was.daddr, .sport = was.sport, .dport = was.dport};
+  ref_flow flow{};
+  flow.saddr = is.saddr;
+  flow.daddr = is.daddr;
+  flow.sport = is.sport;
+  flow.dport = is.dport;
+  flow.ip_diff = check_diff(was.ip_check, is.ip_check);
+  flow.l4_diff = check_diff(was.l4_check, is.l4_check);
+  std::memcpy(flow.dmac, sent.data(), sizeof flow.dmac);
+  std::memcpy(flow.smac, &sent[ETH_ALEN], sizeof flow.smac);
+  flow.ifindex = ifindex_;
+  const std::uint32_t one = 1;
+  checked(bpf_map_update_elem(bpf_map__fd(skeleton_->maps.ref_address), &key.daddr, &one, BPF_ANY),
+          "the reference's addresses");
+  checked(bpf_map_update_elem(bpf_map__fd(skeleton_->maps.ref_flows), &key, &flow, BPF_ANY),
+          "the reference's flows");
+}
+
+void Bench::establish_one(int program, bool xdp, const Tuple& asked) {
+  const auto sent = through(program, xdp, frame(aim_, asked));
+  const auto reply = mirrored(read(aim_, sent));
+  if (reply.from == asked.to) throw std::runtime_error("a request was not translated");
+  through(program, xdp, frame(aim_, reply));
+  established_.push_back(asked);
+  replies_.push_back(reply);
+  if (aim_.v4) refer(asked, sent);
+}
+
+void Bench::establish(const std::string& name, std::uint32_t flows) {
+  established_.clear();
+  replies_.clear();
+  for (std::uint32_t i = 0; i < flows; ++i) establish_one(program(name), is_xdp(name), tuple(i));
+}
+
+void Bench::fill(std::vector<Tuple> packets) {
+  std::ranges::shuffle(packets, random_);
+  if (packets.empty() || packets.size() > BENCH_PACKETS) throw std::runtime_error("no such list");
+  // A power of two, filled up from the front.
+  std::uint32_t room = 1;
+  while (room < packets.size()) room *= 2;
+  std::vector<std::uint32_t> keys(room);
+  std::vector<bench_packet> values(room);
+  for (std::uint32_t i = 0; i < room; ++i) {
+    keys[i] = i;
+    values[i] = summary(aim_, frame(aim_, packets[i % packets.size()]));
+  }
+  LIBBPF_OPTS(bpf_map_batch_opts, options);
+  __u32 count = room;
+  checked(bpf_map_update_batch(bpf_map__fd(skeleton_->maps.bench_packets), keys.data(),
+                               values.data(), &count, &options),
+          "the list of packets");
+  const auto model = frame(aim_, packets.front());
+  std::memcpy(skeleton_->bss->model, model.data(), sizeof skeleton_->bss->model);
+  skeleton_->bss->mask = room - 1;
+}
+
+void Bench::list(const std::string& kind, std::uint32_t count) {
+  if (kind == "new") {
+    std::vector<Tuple> fresh;
+    for (std::uint32_t i = 0; i < count; ++i) fresh.push_back(tuple(kFresh + fresh_++));
+    return fill(std::move(fresh));
+  }
+  const auto& from = kind == "reply" ? replies_ : established_;
+  if (from.size() < count) throw std::runtime_error("not so many flows are established");
+  fill({from.begin(), from.begin() + count});
+}
+
+Ran Bench::run(bool xdp, const std::string& name, std::uint32_t count) {
+  const int tested = program(name);
+  const std::uint32_t zero = 0;
+  auto* jump = xdp ? skeleton_->maps.bench_xdp_target : skeleton_->maps.bench_tc_target;
+  checked(bpf_map_update_elem(bpf_map__fd(jump), &zero, &tested, BPF_ANY), name);
+  const auto& programs = skeleton_->progs;
+  const auto* harness = xdp ? (aim_.v4 ? programs.bench_xdp4 : programs.bench_xdp6)
+                            : (aim_.v4 ? programs.bench_tc4 : programs.bench_tc6);
+  Bytes in(kFrame);
+  std::memcpy(in.data(), skeleton_->bss->model, sizeof skeleton_->bss->model);
+  xdp_md at_xdp{};
+  at_xdp.data_end = kFrame;
+  at_xdp.ingress_ifindex = ifindex_;
+  __sk_buff at_tc{};
+  at_tc.ifindex = ifindex_;
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in.data(), .data_size_in = kFrame,
+              .repeat = static_cast<int>(count));
+  options.ctx_in = xdp ? static_cast<void*>(&at_xdp) : &at_tc;
+  options.ctx_size_in = xdp ? sizeof at_xdp : sizeof at_tc;
+  skeleton_->bss->turn = 0;
+  skeleton_->bss->changed = 0;
+  checked(bpf_prog_test_run_opts(bpf_program__fd(harness), &options), name);
+  // The kernel's own time: around it, an XDP test run waits for RCU.
+  return {.ns = options.duration, .changed = skeleton_->bss->changed};
+}
+
+void Bench::forget() {
+  for (const auto* name : {"/maps/weir_half_tcp", "/maps/weir_half_udp"}) {
+    const int fd = checked(bpf_obj_get((pins_ + name).c_str()), name);
+    std::array<std::uint8_t, 40> key{};
+    while (bpf_map_get_next_key(fd, nullptr, key.data()) == 0) bpf_map_delete_elem(fd, key.data());
+    close(fd);
+  }
+}
+
+}  // namespace weir::bench
