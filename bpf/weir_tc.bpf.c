@@ -61,7 +61,7 @@ static __always_inline int send(const struct ctx *ctx, struct steering *st,
 	}
 	if (record)
 		flow_account(record, st->packet.l3_len);
-	verdict = send_skb(ctx, &st->packet, &st->action, ethernet);
+	verdict = send_skb(ctx, st, ethernet);
 	if (verdict == TC_ACT_SHOT)
 		return drop(WEIR_drop_rewrite_failed);
 	count(WEIR_forward_tc_sent);

@@ -5,11 +5,11 @@
 
 #include "hash.h"
 
-/* From saddr to flags, in words of eight bytes: what check covers. */
-#define FLOW_FIXED 7
+/* From saddr to flags, in words of eight bytes and one of four: what check covers. */
+#define FLOW_FIXED 6
 
-_Static_assert(offsetof(struct weir_flow, way) - offsetof(struct weir_flow, saddr) ==
-		       FLOW_FIXED * sizeof(__u64),
+_Static_assert(offsetof(struct weir_flow, touched) - offsetof(struct weir_flow, saddr) ==
+		       FLOW_FIXED * sizeof(__u64) + sizeof(__u32),
 	       "check covers all that never changes");
 
 /*
@@ -26,6 +26,7 @@ static __always_inline __u32 flow_check(__u64 hash, const struct weir_addr *sadd
 		hash += word[i] * factor;
 		factor *= HASH_GOLDEN;
 	}
+	hash += *(const __u32 *)&word[FLOW_FIXED] * factor;
 	return hash >> 32;
 }
 

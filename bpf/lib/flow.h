@@ -29,7 +29,7 @@ union flow_head {
  */
 struct action {
 	union flow_head head;
-	struct weir_addr saddr; /* from here to flags as in struct weir_flow */
+	struct weir_addr saddr; /* from here to the way as in struct weir_flow */
 	struct weir_addr daddr;
 	__be16 sport;
 	__be16 dport;
@@ -37,10 +37,10 @@ struct action {
 	__u16 port_diff;
 	__u32 backend;
 	__u32 generation;
-	__u32 service;
-	__u32 flags;
-	struct weir_way way;
+	__u32 service : 24;
+	__u32 flags : 8;
 	__u32 touched;
+	struct weir_way way;
 	__u32 syn_ack;
 	__u32 token;
 } __attribute__((aligned(8)));
@@ -60,7 +60,8 @@ struct scratch {
 	 * function was given.
 	 */
 	struct weir_flow_key key;
-	struct weir_flow_key peer; /* key of the other half */
+	struct weir_flow_key peer;  /* key of the other half */
+	struct weir_flow_key other; /* of a half that is in the way */
 	struct weir_flow one;
 	struct weir_flow two;
 	struct bpf_fib_lookup fib;
@@ -128,9 +129,8 @@ static __always_inline void flow_take(struct action *to, const struct weir_flow 
 	to->saddr = from->saddr;
 	to->daddr = from->daddr;
 	FLOW_PAUSE();
-	__builtin_memcpy(&to->sport, &from->sport, FLOW_FIXED * 8 - 2 * sizeof(to->saddr));
-	to->way = from->way;
-	to->touched = from->touched;
+	__builtin_memcpy(&to->sport, &from->sport,
+			 offsetof(struct weir_flow, packets) - offsetof(struct weir_flow, sport));
 	to->syn_ack = from->syn_ack;
 	to->token = from->token;
 }

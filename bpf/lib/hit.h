@@ -25,6 +25,8 @@ struct steering {
 	bool hit;	       /* of a flow that was there before */
 	bool half;	       /* in a half-open table */
 	bool egress;
+	bool elsewhere; /* there is a record, for another hook */
+	bool routed;	/* its way was looked up for this very packet */
 };
 
 /* Takes a flow away in whichever table it is, so that the packet is a new one's. */
@@ -146,8 +148,9 @@ static __always_inline enum weir_counter steer_tick(const struct ctx *ctx, struc
 
 enum hit {
 	HIT_ACT,
-	HIT_MISS,  /* the record is not, or no longer, for this packet */
-	HIT_OTHER, /* st->why says what */
+	HIT_MISS,      /* the record is not, or no longer, for this packet */
+	HIT_ELSEWHERE, /* the record is for another hook */
+	HIT_OTHER,     /* st->why says what */
 };
 
 /* A flow that has not seen the latest epoch. */
@@ -226,7 +229,8 @@ __noinline int steer_hit_more(HOOK *hook, struct steering *st, struct weir_flow 
 	 */
 	unresolved =
 		act->flags & WEIR_FLOW_SEND ? !act->way.mtu : st->half && !mac_known(act->way.dmac);
-	if (act->touched != now || unresolved) {
+	st->routed = act->touched != now || unresolved;
+	if (st->routed) {
 		st->why = steer_tick(&ctx, s, st, record, now);
 		if (st->why != OPENED)
 			return HIT_OTHER;
@@ -264,9 +268,8 @@ static __always_inline enum hit steer_hit(const struct ctx *ctx, struct steering
 	reply = act->flags & WEIR_FLOW_REPLY;
 	send = act->flags & WEIR_FLOW_SEND;
 	/* At egress only replies that go up to it; at ingress, of replies, only those we send. */
-	st->why = WEIR_pass_no_flow;
 	if (st->egress ? !reply || send : reply && !send)
-		return HIT_OTHER;
+		return HIT_ELSEWHERE;
 	st->why = WEIR_pass_to_tc_local;
 	if (CTX_IS_XDP && !send)
 		return HIT_OTHER;

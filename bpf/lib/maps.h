@@ -19,6 +19,8 @@
 
 /* Written by the agent. The arrays are mapped into its memory. */
 WEIR_MAP(weir_address, HASH, struct weir_addr, struct weir_address, 1024, BPF_F_NO_PREALLOC);
+WEIR_MAP(weir_filter, ARRAY, __u32, __u64, WEIR_FILTER_WORDS, BPF_F_MMAPABLE);
+WEIR_MAP(weir_port, ARRAY, __u32, __u64, WEIR_PORT_WORDS, BPF_F_MMAPABLE);
 WEIR_MAP(weir_service, HASH, struct weir_service_key, struct weir_service, 1024, BPF_F_NO_PREALLOC);
 WEIR_MAP(weir_current, ARRAY, __u32, __u32, 1024, BPF_F_MMAPABLE);
 WEIR_MAP(weir_version, ARRAY, __u32, struct weir_version, 2048, BPF_F_MMAPABLE);

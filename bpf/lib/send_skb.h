@@ -35,6 +35,30 @@ static __always_inline long send_back(const struct ctx *ctx)
 	return bpf_redirect(ctx_ifindex(ctx), 0);
 }
 
+/*
+ * To a next hop whose address the record has: no route and no neighbour to look
+ * up. The kernel must hear of the traffic now and then or it lets a neighbour go
+ * stale unasked, so a packet for which the way was looked up, once a tick, goes by
+ * bpf_redirect_neigh().
+ */
+static __always_inline bool send_known(const struct ctx *ctx, const struct steering *st,
+				       bool ethernet)
+{
+	return ethernet && st->hit && !st->routed && !st->packet.tagged &&
+	       !ctx->hook->vlan_present && st->action.way.mtu && mac_known(st->action.way.dmac);
+}
+
+static __always_inline long send_straight(const struct ctx *ctx, const struct weir_way *way)
+{
+	struct ethhdr *eth = cursor_peek(ctx_frame(ctx), 0, sizeof(*eth));
+
+	if (!eth)
+		return TC_ACT_SHOT;
+	__builtin_memcpy(eth->h_dest, way->dmac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, way->smac, ETH_ALEN);
+	return bpf_redirect(way->ifindex, 0);
+}
+
 /* Where the action says, what has been rewritten. */
 static __always_inline long send_on(const struct ctx *ctx, const struct action *act, bool ethernet)
 {
@@ -49,12 +73,14 @@ static __always_inline long send_on(const struct ctx *ctx, const struct action *
 	return bpf_redirect_neigh(act->way.ifindex, NULL, 0, 0);
 }
 
-static __always_inline long send_skb(const struct ctx *ctx, const struct packet *p,
-				     const struct action *act, bool ethernet)
+static __always_inline long send_skb(const struct ctx *ctx, const struct steering *st,
+				     bool ethernet)
 {
-	if (rewrite_skb(ctx, p, act, true))
+	if (rewrite_skb(ctx, &st->packet, &st->action, true))
 		return TC_ACT_SHOT;
-	return send_on(ctx, act, ethernet);
+	if (send_known(ctx, st, ethernet))
+		return send_straight(ctx, &st->action.way);
+	return send_on(ctx, &st->action, ethernet);
 }
 
 #endif

@@ -30,16 +30,17 @@ static __always_inline enum weir_counter send_check(const struct ctx *ctx,
 {
 	const struct action *act = &st->action;
 	const struct weir_way *way = &act->way;
-	__u32 ifindex = way->ifindex, now = now_ticks();
 
 	if (st->packet.tagged || st->packet.ttl <= 1 || !way->mtu || st->packet.l3_len > way->mtu ||
 	    !st->packet.l3_len)
 		return way->mtu ? WEIR_pass_to_tc_packet : WEIR_pass_to_tc_neighbour;
 	if (!mac_known(way->dmac))
 		return WEIR_pass_to_tc_neighbour;
-	if (!bpf_map_lookup_elem(&weir_xdp_tx, &ifindex))
+	/* Asked now, while the frame is as it came; it is done if the verdict says so in the end.
+	 */
+	if (bpf_redirect_map(&weir_xdp_tx, way->ifindex, XDP_PASS) != XDP_REDIRECT)
 		return WEIR_pass_to_tc_route;
-	if (st->hit && act->touched != now && !((now ^ act->backend) % PROBE_TICKS))
+	if (st->routed && !((now_ticks() ^ act->backend) % PROBE_TICKS))
 		return WEIR_pass_to_tc_probe;
 	return OPENED;
 }
@@ -125,7 +126,7 @@ static __always_inline int send_xdp(const struct ctx *ctx, const struct steering
 	if (record)
 		flow_account(record, p->l3_len);
 	count(WEIR_forward_xdp);
-	return bpf_redirect_map(&weir_xdp_tx, act->way.ifindex, XDP_DROP);
+	return XDP_REDIRECT;
 }
 
 #endif

@@ -11,9 +11,11 @@
 
 /*
  * What the tc programs need in front of them; more is fetched only when a
- * packet turns out to have more headers.
+ * packet turns out to have more headers. Not a byte more than IPv4 needs: a
+ * segment from a local socket has its payload elsewhere, and to move a part of
+ * that in front costs 290 ns and its receiver the merging of segments.
  */
-#define PULL_FIRST (sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + sizeof(struct tcphdr))
+#define PULL_FIRST (sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr))
 
 static __always_inline enum verdict steer_verdict(struct steering *st, enum weir_counter why)
 {
@@ -159,7 +161,7 @@ __noinline int steer_direct(struct steering *st)
 		.proto = p->key.proto,
 	};
 	other = flow_find(&s->peer);
-	if (!other.record || !(READ_ONCE(other.record->flags) & WEIR_FLOW_REPLY))
+	if (!other.record || !(other.record->flags & WEIR_FLOW_REPLY))
 		return VERDICT_PASS;
 	why = open_direct(s, p, st->edge, st->hash, cfg);
 	if (why != OPENED)
@@ -181,6 +183,62 @@ static __always_inline bool steer_any_direct(void)
 	return st && (READ_ONCE(st->direct_flows) || READ_ONCE(st->direct_until) >= now_ticks());
 }
 
+/* To none of our addresses. */
+static __always_inline enum verdict steer_stranger(struct steering *st,
+						   const struct weir_config *cfg)
+{
+	return steer_verdict(st, choose_unallocated(&st->packet, cfg) ? WEIR_drop_no_cluster_ip
+								      : WEIR_pass_stranger);
+}
+
+/* Addresses that packets of a flow may be sent to, while there are no moved direct ones. */
+#define ADDRESS_OURS \
+	(WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_PAST | WEIR_ADDRESS_NODE | WEIR_ADDRESS_NODE_PORT)
+
+/*
+ * Traffic of the node itself, an overlay's included: nothing is kept for such a
+ * port. A pod on the node's network may still be asked directly on a tuple that
+ * a flow holds, and what only looks like the node's address may be a service's.
+ */
+static __always_inline bool steer_own(const struct packet *p, __u32 near,
+				      const struct weir_config *cfg)
+{
+	return !(near & (WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_PAST)) && near & ADDRESS_OURS &&
+	       !port_known(p->key.dport) && !steer_any_direct() &&
+	       !(near & WEIR_ADDRESS_BACKEND && steer_may_be_direct(p)) &&
+	       !choose_unallocated(p, cfg);
+}
+
+/*
+ * What no flow told what to do with: enum verdict. Global for the verifier's
+ * sake, as above.
+ */
+__noinline int steer_unknown(HOOK *hook, struct steering *st)
+{
+	const struct weir_config *cfg = config();
+	enum verdict verdict;
+	struct packet *p;
+
+	if (!st || !cfg)
+		return VERDICT_DROP;
+	p = &st->packet;
+	st->bits = address_bits(&p->key.daddr);
+	if (!st->bits)
+		return steer_stranger(st, cfg);
+	if (st->elsewhere && (st->bits & ADDRESS_OURS || steer_any_direct()))
+		return steer_verdict(st, WEIR_pass_no_flow);
+	st->why = WEIR_pass_stranger;
+	if (st->bits & ADDRESS_OURS) {
+		verdict = steer_miss(hook, st);
+		/* But a pod on the node's own network, whose address is the node's. */
+		if (st->why != WEIR_pass_no_service || !(st->bits & WEIR_ADDRESS_BACKEND))
+			return verdict;
+	}
+	if (steer_may_be_direct(p))
+		return steer_direct(st);
+	return VERDICT_PASS;
+}
+
 /*
  * From a client, or from a backend to one of this node's own addresses.
  * *record: to account on; NULL for a flow just opened.
@@ -192,23 +250,21 @@ static __always_inline enum verdict steer_ingress(const struct ctx *ctx, struct 
 	const struct weir_config *cfg = config();
 	struct packet *p = &st->packet;
 	struct found found;
-	enum verdict verdict;
-	bool ours;
+	__u32 near;
 
 	st->edge = edge;
 	if (!steer_parse(ctx, st, h_proto))
 		return steer_verdict(st, st->why);
-	st->bits = address_bits(&p->key.daddr);
 	if (!cfg)
 		return steer_verdict(st, WEIR_drop_table);
-	if (!st->bits)
-		return steer_verdict(st, choose_unallocated(p, cfg) ? WEIR_drop_no_cluster_ip
-								    : WEIR_pass_stranger);
-
+	near = address_filter(&p->key.daddr);
+	if (!near)
+		return steer_stranger(st, cfg);
+	if (steer_own(p, near, cfg))
+		return steer_verdict(st, WEIR_pass_no_service);
 	st->hash = hash_flow(&p->key, cfg->seed);
-	ours = st->bits & (WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_PAST | WEIR_ADDRESS_NODE |
-			   WEIR_ADDRESS_NODE_PORT);
-	if (ours || steer_any_direct()) {
+	/* Flows first: most packets are theirs, and a record is only kept for our addresses. */
+	if (near & ADDRESS_OURS || steer_any_direct()) {
 		found = flow_find(&p->key);
 		st->half = found.half;
 		if (found.record) {
@@ -219,21 +275,15 @@ static __always_inline enum verdict steer_ingress(const struct ctx *ctx, struct 
 									 : VERDICT_TRANSLATE;
 			case HIT_OTHER:
 				return steer_verdict(st, st->why);
+			case HIT_ELSEWHERE:
+				st->elsewhere = true;
+				break;
 			case HIT_MISS:
 				break;
 			}
 		}
 	}
-	st->why = WEIR_pass_stranger;
-	if (ours) {
-		verdict = steer_miss(ctx->hook, st);
-		/* But a pod on the node's own network, whose address is the node's. */
-		if (st->why != WEIR_pass_no_service || !(st->bits & WEIR_ADDRESS_BACKEND))
-			return verdict;
-	}
-	if (steer_may_be_direct(p))
-		return steer_direct(st);
-	return VERDICT_PASS;
+	return steer_unknown(ctx->hook, st);
 }
 
 /* From a backend towards its client: on an uplink from this node's, to a pod from any. */
@@ -251,7 +301,8 @@ static __always_inline enum verdict steer_egress(const struct ctx *ctx, struct s
 	st->egress = true;
 	if (!steer_parse(ctx, st, h_proto))
 		return steer_verdict(st, st->why);
-	if ((address_bits(&p->key.saddr) & want) != want)
+	if ((address_filter(&p->key.saddr) & want) != want ||
+	    (address_bits(&p->key.saddr) & want) != want)
 		return steer_verdict(st, WEIR_pass_stranger);
 	if (!cfg)
 		return steer_verdict(st, WEIR_drop_table);
@@ -267,6 +318,7 @@ static __always_inline enum verdict steer_egress(const struct ctx *ctx, struct s
 		return VERDICT_TRANSLATE;
 	case HIT_OTHER:
 		return steer_verdict(st, st->why);
+	case HIT_ELSEWHERE:
 	case HIT_MISS:
 		return steer_verdict(st, WEIR_pass_no_flow);
 	}

@@ -32,7 +32,7 @@ static __always_inline void trace_frontend(struct weir_trace *t, const struct st
 
 	if (st->action.flags & WEIR_FLOW_REPLY)
 		return;
-	if (choose_service(&st->packet, st->bits, &service) == CHOSEN)
+	if (choose_service(&st->packet, address_bits(&st->packet.key.daddr), &service) == CHOSEN)
 		t->choice.frontend = service.frontend;
 	t->steps = steps;
 }

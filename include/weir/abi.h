@@ -237,55 +237,32 @@ struct weir_flow {
 	__be16 dport;
 	__u16 addr_diff; /* one's complement sums of what the addresses and the ports add */
 	__u16 port_diff;
-	__u32 backend;	  /* index */
-	__u32 generation; /* of the backend entry */
-	__u32 service;	  /* id */
-	__u32 flags;	  /* enum weir_flow_flag */
+	__u32 backend;	    /* index */
+	__u32 generation;   /* of the backend entry */
+	__u32 service : 24; /* id */
+	__u32 flags : 8;    /* enum weir_flow_flag */
 
-	struct weir_way way;
 	__u32 touched; /* ticks: last packet of this direction */
-	__u32 created; /* ticks */
+	struct weir_way way;
 	__u64 packets;
 	__u64 bytes;
+	/* Up to here what every packet needs: with the key three cache lines. */
 	__u64 counted_packets; /* of those, what backend and service already have */
 	__u64 counted_bytes;
+	__u32 created; /* ticks */
 	__u32 syn_ack; /* TCP, half open: the number that acknowledges the client's SYN */
 	/*
 	 * Half open: the number that acknowledges the backend's SYN-ACK, once seen.
 	 * Established: what names this establishment in weir_expiry.
 	 */
 	__u32 token;
+	__u32 zero;
 };
 
 /* Value of the queue weir_expiry: one element for each established flow, its forward key. */
 struct weir_expiry {
 	struct weir_flow_key key;
 	__u32 token;
-};
-
-/* ---- weir_fragment: struct weir_fragment_key -> struct weir_fragment ----------------------- */
-
-/* What names a datagram among those of its two ends, as a hook sees them before translation. */
-struct weir_fragment_key {
-	struct weir_addr saddr;
-	struct weir_addr daddr;
-	__be32 id;
-	__u8 proto; /* IPPROTO_*; 0 for IPv6, where it is no part of the name (RFC 8200, 4.5) */
-	__u8 zero[3];
-};
-
-/*
- * What only the first fragment says. Written by every first fragment: ids are
- * used again. check, of what is before it and of the key, tells a record that
- * became another datagram's under its reader.
- */
-struct weir_fragment {
-	__be16 sport;
-	__be16 dport;
-	__u8 proto; /* IPPROTO_* */
-	__u8 zero[3];
-	__u32 check;
-	__u32 seen; /* ticks */
 };
 
 /* ---- weir_device: ifindex -> struct weir_device ------------------------------------------- */
@@ -347,7 +324,10 @@ struct weir_state {
 	__u64 expiry_last;    /* ns of CLOCK_MONOTONIC, start of the latest */
 };
 
-/* Of sockets of the node; of names, for user space only; of counters; of explanations. */
+/* The filter; fragments; sockets of the node; names, for user space only; counters; explanations.
+ */
+#include "weir/abi_filter.h"
+#include "weir/abi_fragment.h"
 #include "weir/abi_socket.h"
 #include "weir/abi_name.h"
 #include "weir/abi_counter.h"

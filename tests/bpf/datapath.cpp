@@ -305,6 +305,21 @@ void Datapath::set_address(const std::string& ip, std::uint32_t bits) {
   REQUIRE(bpf_map_delete_elem(Objects::get().map("weir_address"), &key) == 0);
 }
 
+void Datapath::set_filter(const std::string& ip, std::uint32_t bits) {
+  const auto at = to_addr(ip);
+  const auto slot = static_cast<std::uint32_t>(weir_filter_slot(&at));
+  auto word = find<std::uint64_t>("weir_filter", slot / 8).value();
+  word &= ~(std::uint64_t{0xff} << slot % 8 * 8);
+  put("weir_filter", slot / 8, word | std::uint64_t{bits} << slot % 8 * 8);
+}
+
+void Datapath::set_port_known(std::uint16_t port, bool known) {
+  const std::uint32_t index = port / 64U;
+  const auto bit = std::uint64_t{1} << port % 64;
+  const auto word = find<std::uint64_t>("weir_port", index).value();
+  put("weir_port", index, known ? word | bit : word & ~bit);
+}
+
 void Datapath::set_device(Device device, const weir_device& value) {
   put("weir_device", ifindex(device), value);
 }
@@ -312,6 +327,33 @@ void Datapath::set_device(Device device, const weir_device& value) {
 void Datapath::allow_xdp_to(Device device) {
   put("weir_xdp_tx", ifindex(device), ifindex(device));
 }
+
+namespace {
+
+using Macs = std::array<Mac, 2>;  // as a frame begins: destination, source
+
+// What leads to this address from here, by topology.cpp.
+Macs next_hop(const std::string& ip) {
+  for (const auto* world : {&kV4, &kV6}) {
+    if (ip == world->remote) return {kNode2Mac, kUp0Mac};
+    if (ip == world->far) return {kNode3Mac, kUp1Mac};
+  }
+  return {kRouterMac, kUp0Mac};
+}
+
+Ran left_to_kernel(const Frame& in, Ran ran) {
+  const auto before = parse(in), parsed = parse(ran.out);
+  if (ran.verdict != Verdict::kRedirect || in.link != Link::kEthernet || !before || !parsed)
+    return ran;
+  if (parsed->ttl + 1 != before->ttl) return ran;  // an answer
+  const auto wanted = next_hop(parsed->daddr);
+  if (Macs{parsed->dmac, parsed->smac} != wanted) return ran;
+  std::copy_n(in.bytes.begin(), sizeof(Macs), ran.out.bytes.begin());
+  ran.straight = true;
+  return ran;
+}
+
+}  // namespace
 
 Ran Datapath::run_uncounted(Hook hook, Device device, const Frame& in, std::uint32_t gso_size) {
   const int program = Objects::get().program(hook);
@@ -326,7 +368,7 @@ Ran Datapath::run_uncounted(Hook hook, Device device, const Frame& in, std::uint
   auto ran = run_tc(program, in, context);
   INFO(why(ran));
   REQUIRE(ran);
-  return {verdict_of_tc(ran->verdict), std::move(ran->out), {}};
+  return left_to_kernel(in, {verdict_of_tc(ran->verdict), std::move(ran->out), {}});
 }
 
 Ran Datapath::run(Hook hook, Device device, const Frame& in, std::uint32_t gso_size) {
@@ -346,7 +388,7 @@ std::optional<Ran> Datapath::run_complete(Hook hook, Device device, const Frame&
   if (!ran && ran.error().code() == std::errc::invalid_argument) return std::nullopt;
   INFO(why(ran));
   REQUIRE(ran);
-  return Ran{verdict_of_tc(ran->verdict), std::move(ran->out), {}};
+  return left_to_kernel(in, Ran{verdict_of_tc(ran->verdict), std::move(ran->out), {}});
 }
 
 std::optional<weir_flow> Datapath::flow(FlowTable table, const weir_flow_key& key) const {

@@ -28,6 +28,10 @@ struct Ran {
   Verdict verdict{Verdict::kOther};
   Frame out;
   Names counted;  // one entry for each time
+  // tc had the next hop's address in the flow's record and wrote it: the right one, which is taken
+  // out of `out` again. Otherwise the kernel would now look it up. A matter of speed, and of when
+  // the tick changes.
+  bool straight{};
 };
 
 struct Backend {
@@ -86,6 +90,10 @@ class Datapath {
   void set_flags(std::uint32_t backend, std::uint32_t flags);
   void configure(const std::function<void(weir_config&)>& change);
   void set_address(const std::string& ip, std::uint32_t bits);  // 0: forget it
+  // What the filters in front of the tables say; until then that all may be there. Both are cut
+  // short, see objects.cpp: only for addresses of word 127 and below, and ports below 8192.
+  void set_filter(const std::string& ip, std::uint32_t bits);
+  void set_port_known(std::uint16_t port, bool known);
   void set_device(Device device, const weir_device& value);
   void allow_xdp_to(Device device);
 

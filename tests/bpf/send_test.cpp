@@ -29,80 +29,11 @@ Packet request(const World& world, std::uint16_t port) {
   return from_uplink(IPPROTO_UDP, {world.client, port}, {world.vip, 80});
 }
 
-void set_ports(Datapath& dp, weir_port_range first, weir_port_range second) {
-  dp.configure([&](weir_config& config) {
-    config.source_ports[0] = first;
-    config.source_ports[1] = second;
-  });
-}
-
 bool has(const Ran& ran, const char* name) {
   return std::find(ran.counted.begin(), ran.counted.end(), name) != ran.counted.end();
 }
 
 }  // namespace
-
-TEST_CASE("source ports come from both ranges, each flow has its own, and all can be used") {
-  for (const auto sender : kSenders) {
-    in_both_worlds([&](Datapath& dp, const World& world) {
-      INFO(sender);
-      serve(dp, world, IPPROTO_UDP, world.remote);
-      set_ports(dp, {100, 5}, {2000, 3});
-      const std::set<std::uint16_t> allowed{100, 101, 102, 103, 104, 2000, 2001, 2002};
-      std::set<std::uint16_t> drawn;
-      int exhausted = 0;
-      for (std::uint16_t port = 5000; port < 5200; ++port) {
-        const auto sent = request(world, port);
-        const auto ran = dp.run(sender, Device::kUp0, sent.frame());
-        if (ran.verdict == Verdict::kDrop) {
-          CHECK(ran.counted == Names{"drop_no_port"});
-          ++exhausted;
-          continue;
-        }
-        CHECK(ran.verdict == Verdict::kRedirect);
-        const auto source = parse(ran.out).value().sport;
-        CHECK(allowed.contains(source));
-        CHECK(drawn.insert(source).second);
-      }
-      // A draw of 32 misses the last free port of 8 once in 70 tries.
-      CHECK(drawn == allowed);
-      CHECK(exhausted == 200 - 8);
-    });
-  }
-}
-
-TEST_CASE("a port whose flow came to nothing is free again after life_half") {
-  in_both_worlds([](Datapath& dp, const World& world) {
-    serve(dp, world, IPPROTO_UDP, world.remote);
-    set_ports(dp, {100, 1}, {0, 0});
-    CHECK(dp.run(Hook::kUpIn, Device::kUp0, request(world, 1).frame()).verdict ==
-          Verdict::kRedirect);
-    CHECK(dp.run(Hook::kUpIn, Device::kUp0, request(world, 2).frame()).counted ==
-          Names{"drop_no_port"});
-    const auto key = to_key(IPPROTO_UDP, {world.remote, 8080}, {world.node, 100});
-    auto reply = dp.flow(FlowTable::kHalfUdp, key).value();
-    reply.touched -= 61;
-    dp.set_flow(FlowTable::kHalfUdp, key, reply);
-    const auto ran = dp.run(Hook::kUpIn, Device::kUp0, request(world, 2).frame());
-    CHECK(ran.verdict == Verdict::kRedirect);
-    CHECK(dp.flow(FlowTable::kHalfUdp, key).value().dport == htons(2));
-  });
-}
-
-TEST_CASE("an established flow keeps its port against all others") {
-  in_both_worlds([](Datapath& dp, const World& world) {
-    serve(dp, world, IPPROTO_UDP, world.remote);
-    set_ports(dp, {100, 1}, {0, 0});
-    dp.run(Hook::kUpIn, Device::kUp0, request(world, 1).frame());
-    const auto reply = Packet::udp({world.remote, 8080}, {world.node, 100});
-    dp.run(Hook::kUpIn, Device::kUp0, reply.frame());
-    REQUIRE(dp.count_flows(FlowTable::kEstablished) == 2);
-    dp.configure([](weir_config& config) { config.life_half = 0; });
-    CHECK(dp.run(Hook::kUpIn, Device::kUp0, request(world, 2).frame()).counted ==
-          Names{"drop_no_port"});
-    CHECK(dp.count_flows(FlowTable::kHalfUdp) == 0);
-  });
-}
 
 TEST_CASE("no way out, and no name on it, drop by name") {
   for (const auto sender : kSenders) {
@@ -303,6 +234,33 @@ TEST_CASE("what backend and service have is what both directions have handed on"
     CHECK(stat.packets == backend.packets);
     CHECK(stat.bytes == backend.bytes);
   });
+}
+
+TEST_CASE("tc asks the kernel for the next hop at a flow's first packet, and of a tick its first") {
+  for (const auto& path : kSentPaths) {
+    if (path.xdp() || path.raw()) continue;
+    for (const auto* world : {&kV4, &kV6}) {
+      INFO(path.name << ", IPv" << world->family);
+      Datapath dp;
+      Conversation talk{dp, *world, path, IPPROTO_UDP};
+      CHECK_FALSE(talk.forward(talk.opening()).straight);
+      CHECK_FALSE(talk.reply(talk.answer()).straight);  // its way is looked up by that packet
+      auto record = dp.flow(FlowTable::kEstablished, talk.forward_key()).value();
+      const auto packets_straight = [&](std::uint32_t touched) {
+        record.touched = touched;
+        dp.set_flow(FlowTable::kEstablished, talk.forward_key(), record);
+        const auto ran = talk.forward(talk.data());
+        CHECK(ran.verdict == Verdict::kRedirect);
+        return ran.straight;
+      };
+      CHECK_FALSE(packets_straight(now_ticks() - 1));
+      // The tick may change between the two.
+      CHECK((packets_straight(now_ticks()) || packets_straight(now_ticks())));
+      // Without an address there is nothing to write.
+      record.way = {};
+      CHECK_FALSE(packets_straight(now_ticks()));
+    }
+  }
 }
 
 }  // namespace weir::test

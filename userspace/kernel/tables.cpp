@@ -49,9 +49,18 @@ struct Executor {
   }
   Result<> operator()(const PutName& op) const { return tables.name_.put(op.service, op.value); }
   Result<> operator()(const DeleteName& op) const { return tables.name_.erase(op.service); }
-  Result<> operator()(const PutAddress& op) const { return tables.address_.put(op.key, op.value); }
-  Result<> operator()(const DeleteAddress& op) const { return tables.address_.erase(op.key); }
-  Result<> operator()(const PutFrontend& op) const { return tables.service_.put(op.key, op.value); }
+  Result<> operator()(const PutAddress& op) const {
+    tables.filter_.add(op.key, op.value.bits);
+    return tables.address_.put(op.key, op.value);
+  }
+  Result<> operator()(const DeleteAddress& op) const {
+    tables.filter_.removed();
+    return tables.address_.erase(op.key);
+  }
+  Result<> operator()(const PutFrontend& op) const {
+    tables.know_port_of(op.key);
+    return tables.service_.put(op.key, op.value);
+  }
   Result<> operator()(const DeleteFrontend& op) const { return tables.service_.erase(op.key); }
   Result<> operator()(const PutRange& op) const { return tables.source_range_.put(op.key, 1); }
   Result<> operator()(const DeleteRange& op) const { return tables.source_range_.erase(op.key); }
@@ -101,10 +110,19 @@ Result<Tables> Tables::open(const Pins& pins) {
   if (!name) return std::unexpected{std::move(name.error())};
   auto source_range = Map<weir_range_key, __u32>::open(pins, "weir_source_range");
   if (!source_range) return std::unexpected{std::move(source_range.error())};
-  return Tables{std::move(*current),     std::move(*version), std::move(*slot),
-                std::move(*backend),     std::move(*stat),    std::move(*config),
-                std::move(*address),     std::move(*service), std::move(*name),
-                std::move(*source_range)};
+  auto filter = AddressFilter::open(pins);
+  if (!filter) return std::unexpected{std::move(filter.error())};
+  auto ports = KnownPorts::open(pins);
+  if (!ports) return std::unexpected{std::move(ports.error())};
+  return Tables{std::move(*current),      std::move(*version), std::move(*slot),
+                std::move(*backend),      std::move(*stat),    std::move(*config),
+                std::move(*address),      std::move(*service), std::move(*name),
+                std::move(*source_range), std::move(*filter),  std::move(*ports)};
+}
+
+// Node ports are kept under the unspecified address of their family.
+void Tables::know_port_of(const weir_service_key& frontend) {
+  if (Address{frontend.addr}.is_unspecified()) ports_.add(ntohs(frontend.port));
 }
 
 std::vector<std::uint32_t> Tables::backends_in(const weir_list& list) const {
@@ -145,6 +163,7 @@ Result<> Tables::adopt_frontends(ProgrammedTables& tables,
       orphans.push_back(key);
       return;
     }
+    know_port_of(key);
     tables.services[found->second].frontends.emplace(key,
                                                      static_cast<weir_frontend>(value.frontend));
   });
@@ -194,6 +213,8 @@ Result<ProgrammedTables> Tables::adopt() {
     tables.addresses.emplace(key, value.bits);
   });
   if (!walked) return std::unexpected{std::move(walked.error())};
+  if (auto ok = filter_.rebuild(address_); !ok) return std::unexpected{std::move(ok.error())};
+  for (const auto& range : config_[0].source_ports) ports_.add(range);
   return tables;
 }
 
@@ -201,6 +222,7 @@ Result<> Tables::execute(const std::vector<Operation>& operations) {
   for (const auto& operation : operations) {
     if (auto done = std::visit(Executor{*this}, operation); !done) return done;
   }
+  if (filter_.stale()) return filter_.rebuild(address_);
   return {};
 }
 

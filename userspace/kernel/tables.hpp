@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel/address_filter.hpp"
 #include "kernel/map.hpp"
 #include "plan/reconcile.hpp"
 
@@ -33,12 +34,13 @@ class Tables {
 
  private:
   friend struct Executor;
+  void know_port_of(const weir_service_key& frontend);
   // NOLINTNEXTLINE(readability-function-size): one for each map
   Tables(MappedArray<__u32> current, MappedArray<weir_version> version, MappedArray<weir_slot> slot,
          MappedArray<weir_backend> backend, MappedArray<weir_stat> stat,
          MappedArray<weir_config> config, Map<weir_addr, weir_address> address,
          Map<weir_service_key, weir_service> service, Map<__u32, weir_name> name,
-         Map<weir_range_key, __u32> source_range)
+         Map<weir_range_key, __u32> source_range, AddressFilter filter, KnownPorts ports)
       : current_{std::move(current)},
         version_{std::move(version)},
         slot_{std::move(slot)},
@@ -48,7 +50,9 @@ class Tables {
         address_{std::move(address)},
         service_{std::move(service)},
         name_{std::move(name)},
-        source_range_{std::move(source_range)} {}
+        source_range_{std::move(source_range)},
+        filter_{std::move(filter)},
+        ports_{std::move(ports)} {}
 
   [[nodiscard]] std::vector<std::uint32_t> backends_in(const weir_list& list) const;
   Result<> adopt_names(ProgrammedTables& tables, std::map<std::uint32_t, ServiceIdentity>& ids);
@@ -67,6 +71,8 @@ class Tables {
   Map<weir_service_key, weir_service> service_;
   Map<__u32, weir_name> name_;
   Map<weir_range_key, __u32> source_range_;
+  AddressFilter filter_;
+  KnownPorts ports_;
 };
 
 }  // namespace weir::kernel
