@@ -30,10 +30,53 @@ static __always_inline bool half_stale(const struct weir_flow *old, const struct
 }
 
 /*
- * Reserves the reply tuple for s->one, whose source is set: the entry that
- * translates replies is the reservation. 0, or -1 if the tuple is taken.
+ * The forward half of the reply half `old`, which is kept at s->peer, is gone:
+ * the tables evict records one by one, and a flood leaves the halves behind that
+ * others asked for.
  */
-static __always_inline long reserve(struct scratch *s, const struct weir_flow_key *key,
+static __always_inline bool half_orphan(struct scratch *s, const struct weir_flow *old)
+{
+	const struct weir_flow *forward;
+
+	flow_peer_key_of(&s->other, &s->peer, old);
+	forward = half_find(&s->other);
+	return !forward || forward->sport != s->peer.dport ||
+	       !addr_equal(&forward->daddr, &s->peer.saddr);
+}
+
+/*
+ * There is a reply half at s->peer. 0 if the tuple is s->one's now. take: even
+ * from a flow that is alive, which then is as if it had been evicted.
+ */
+static __always_inline long reserve_taken(struct scratch *s, const struct weir_flow_key *key,
+					  const struct weir_flow *old, bool take,
+					  const struct weir_config *cfg)
+{
+	bool ours = addr_equal(&old->daddr, &key->saddr) && old->dport == key->sport &&
+		    addr_equal(&old->saddr, &key->daddr) && old->sport == key->dport;
+
+	/* Ours: we lost the forward half, in the middle of the handshake. What was said counts. */
+	if (ours && !(s->two.seen & WEIR_SEEN_SYN) && !half_stale(old, cfg)) {
+		s->one.seen |= old->seen & (WEIR_SEEN_SYN | WEIR_SEEN_SYN_ACK);
+		s->one.syn_ack = old->syn_ack;
+		s->one.token = old->token;
+		count(WEIR_flow_repaired);
+		return 0;
+	}
+	if (!ours && !half_stale(old, cfg) && !half_orphan(s, old)) {
+		if (!take)
+			return -1;
+		half_delete(&s->other);
+	}
+	return half_put(&s->peer, &s->two, BPF_ANY);
+}
+
+/*
+ * Reserves the reply tuple for s->one, whose source is set: the entry that
+ * translates replies is the reservation. 0, or not if the tuple is taken. Looks
+ * before it puts: a put that fails has evicted another record for nothing.
+ */
+static __always_inline long reserve(struct scratch *s, const struct weir_flow_key *key, bool take,
 				    const struct weir_config *cfg)
 {
 	struct weir_flow *old;
@@ -41,26 +84,9 @@ static __always_inline long reserve(struct scratch *s, const struct weir_flow_ke
 	flow_set_diffs(key, &s->one);
 	flow_peer_key_of(&s->peer, key, &s->one);
 	flow_mirror(key, &s->one, &s->peer, &s->two, cfg->seed);
-	if (half_put(&s->peer, &s->two, BPF_NOEXIST)) {
-		old = half_find(&s->peer);
-		if (!old)
-			return -1;
-		/* Ours (we lost the forward half), or of a flow that came to nothing. */
-		if (!(addr_equal(&old->daddr, &key->saddr) && old->dport == key->sport &&
-		      addr_equal(&old->saddr, &key->daddr) && old->sport == key->dport) &&
-		    !half_stale(old, cfg))
-			return -1;
-		if (s->two.seen & WEIR_SEEN_SYN || half_stale(old, cfg)) {
-			if (half_put(&s->peer, &s->two, BPF_ANY))
-				return -1;
-		} else {
-			/* In the middle of the handshake: what the backend said still counts. */
-			s->one.seen |= old->seen & (WEIR_SEEN_SYN | WEIR_SEEN_SYN_ACK);
-			s->one.syn_ack = old->syn_ack;
-			s->one.token = old->token;
-			count(WEIR_flow_repaired);
-		}
-	}
+	old = half_find(&s->peer);
+	if (old ? reserve_taken(s, key, old, take, cfg) : half_put(&s->peer, &s->two, BPF_NOEXIST))
+		return -1;
 	/* Whoever promotes writes there before it deletes here, so this order misses nobody. */
 	if (bpf_map_lookup_elem(&weir_flow, &s->peer)) {
 		half_delete(&s->peer);
@@ -89,7 +115,8 @@ static long probe_once(__u32 i, struct probe *probe)
 			   : source_port(probe->config, i ? bpf_get_prandom_u32() : probe->bits);
 	if (!s->one.sport)
 		return 1;
-	probe->reserved = !reserve(s, probe->key, probe->config);
+	/* The last one takes what it finds: of half-open flows the newest are kept. */
+	probe->reserved = !reserve(s, probe->key, i == SOURCE_PROBES - 1, probe->config);
 	if (own && !probe->reserved)
 		count(WEIR_flow_moved);
 	return probe->reserved;
