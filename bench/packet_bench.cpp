@@ -135,10 +135,12 @@ void Bench::establish_one(int program, bool xdp, const Tuple& asked) {
   const auto sent = through(program, xdp, frame(aim_, asked));
   const auto reply = mirrored(read(aim_, sent));
   if (reply.from == asked.to) throw std::runtime_error("a request was not translated");
-  through(program, xdp, frame(aim_, reply));
+  const auto answered = through(program, xdp, frame(aim_, reply));
   established_.push_back(asked);
   replies_.push_back(reply);
-  if (aim_.v4) refer(asked, sent);
+  if (!aim_.v4) return;
+  refer(asked, sent);
+  refer(reply, answered);
 }
 
 void Bench::establish(const std::string& name, std::uint32_t flows) {

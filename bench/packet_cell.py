@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes for the packet bench: each a network namespace with weir on it and nobody at the other end."""
+import contextlib
 import dataclasses
 import json
 import os
@@ -133,7 +134,7 @@ class Cell:
         # A port and a family each.
         room = max(4096, 4 * node.services)
         limits = ["--max-services", str(room), "--max-backends", str(4 * room),
-                  "--max-slots", str(16 * room), "--max-flows", "524288"]
+                  "--max-slots", str(16 * room)]
         with open(self.directory / f"{node.services}.log", "wb") as log:
             node.process = subprocess.Popen(
                 [*shell.inside(node.namespace), "setpriv", "--pdeathsig", "KILL", self.binary, "run",
@@ -150,6 +151,20 @@ class Cell:
             if node.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"weir with {node.services} services: {self.log(node)[-2000:]}")
             time.sleep(0.05)
+
+    @contextlib.contextmanager
+    def loaded(self, programs):
+        """An object over the tables of the first node; yields where its programs are pinned."""
+        pins, maps = f"{names.BPFFS}/{self.id}-more", f"{self.nodes[0].pins}/v1/maps"
+        wanted = subprocess.run(["bpftool", "gen", "skeleton", programs], capture_output=True,
+                                text=True, check=True).stdout
+        shared = [word for name in sorted(os.listdir(maps)) if f"struct bpf_map *{name};" in wanted
+                  for word in ("map", "name", name, "pinned", f"{maps}/{name}")]
+        shell.run("bpftool", "prog", "loadall", str(programs), pins, *shared)
+        try:
+            yield pins
+        finally:
+            shutil.rmtree(pins)
 
     def __exit__(self, *_error):
         for node in self.nodes:
