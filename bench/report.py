@@ -1,107 +1,101 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of the results: minimum, median and the spread from the 10th to the 90th percentile."""
-import statistics
+"""The report: one page of HTML that needs nothing else, text for the terminal, and README's part."""
+import collections
+import dataclasses
+import pathlib
 
-import cell
+import jinja2
+import markupsafe
 
+import figures
+import tables
+import targets
+import ways
 
-def quantile(values, part):
-    ordered = sorted(values)
-    return ordered[round(part * (len(ordered) - 1))]
-
-
-def summary(values, scale=1.0):
-    return [f"{scale * f:.1f}" for f in (min(values), statistics.median(values),
-                                         quantile(values, 0.1), quantile(values, 0.9))]
-
-
-def table(title, head, rows):
-    rows = [[str(item) for item in row] for row in [head, *rows]]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *(item.rjust(width) for item, width in
-                                                   zip(row[1:], widths[1:]))]) for row in rows]
-    return "\n".join([title, *("  " + line for line in lines), ""])
+HERE = pathlib.Path(__file__).resolve().parent
 
 
-def rates(results):
-    ways = results["rates"]
-    rows = []
-    for flows in ways["plain"]:
-        floor = statistics.median(burst["ns"] for burst in ways["floor"][flows])
-        base = statistics.median(burst["ns"] for burst in ways["plain"][flows])
-        for way in cell.WAYS:
-            bursts = ways[way.key][flows]
-            ns = [burst["ns"] for burst in bursts]
-            median = statistics.median(ns)
-            net = median - floor
-            rows.append([way.title, flows, *summary(ns), f"{1e3 / median:.2f}",
-                         f"{base / median:.2f}",
-                         f"{(base - floor) / net:.2f}" if way is not cell.END else "-"])
-    return table("Through a node, 60-byte UDP: ns a packet, and Mpps at the median", [
-        "way", "flows", "min", "median", "p10", "p90", "Mpps", "x plain", "x plain, net"], rows)
+def of_part(name, records):
+    return [record for record in records if record.part == name]
 
 
-PAIRS = (("xdp", "plain"), ("xdp-wire", "plain"), ("tc", "plain"), ("xdp", "tc"),
-         ("xdp-wire", "tc"), ("xdp", "nft"), ("tc", "nft"))
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A part on the page."""
+
+    name: str
+    about: ways.Part
+    fact: dict | None  # of results.json; None of a part that was not asked for
+    measured: bool
+    figures: list
+    ratios: list
+    values: list
 
 
-def paired(results):
-    """Of each round by itself, so that what disturbs a whole round does not count."""
-    ways, rows = results["rates"], []
-    for flows in ways["plain"]:
-        for over, under in PAIRS:
-            ratios = [a["pps"] / b["pps"] for a, b in zip(ways[over][flows], ways[under][flows])]
-            rows.append([f"{over} / {under}", flows, *(f"{f:.2f}" for f in (
-                min(ratios), statistics.median(ratios), quantile(ratios, 0.1), quantile(ratios, 0.9)))])
-    return table("Ratio of packet rates, round by round",
-                 ["ratio", "flows", "min", "median", "p10", "p90"], rows)
+def section(name, results, records):
+    mine = of_part(name, records)
+    fact = next((part for part in results["parts"] if part["name"] == name), None)
+    return Section(name, ways.PARTS[name], fact, bool(mine), figures.OF_PART[name](mine),
+                   tables.ratios(name, mine), tables.values(mine))
 
 
-def counters(results):
-    rows = [[key, name, count] for key, counts in results["counters"].items()
-            for name, count in sorted(counts.items(), key=lambda item: -item[1])]
-    return table("Counted by weir meanwhile", ["way", "counter", "packets"], rows)
+def counted(outcomes):
+    """For example: 12 met, 3 missed, 1 not measured."""
+    counts = collections.Counter(each.verdict for each in outcomes)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in (
+        "met", "missed", "not measured") if counts[verdict])
 
 
-EMPTY_OF = {"weir_xdp": "empty XDP", "weir_up_in": "empty tc", "weir_up_out": "empty tc"}
+def machine_rows(results):
+    facts, versions = results["machine"], results["versions"]
+    loads = [load for part in results["parts"] for load in (part["load_before"],
+                                                            part["load_after"])]
+    seconds = sum(part["seconds"] for part in results["parts"])
+    length = "quick" if results["quick"] else "full" if results["full"] else "usual"
+    return [
+        ("machine", f"{facts['cpus']} CPUs ({facts['cpu']}, {facts['architecture']}), "
+                    f"{facts['memory_gib']} GiB of memory, "
+                    + ("virtual: its host has other guests" if facts["hypervisor"] else "not virtual")),
+        ("kernel", f"{facts['kernel']}, BPF JIT {'on' if facts['bpf_jit'] else 'off'}"),
+        ("load average", f"{min(loads):.1f} to {max(loads):.1f} before and after parts"
+                         if loads else "unknown"),
+        ("weir", f"revision {versions['revision']}, BPF by clang {versions['clang']}, "
+                 f"libbpf {versions['libbpf']}"),
+        ("run", f"{results['date']}, the {length} run, {seconds / 60:.1f} minutes"),
+    ]
 
 
-def program_times(results):
-    times, rows = results["program_ns"], []
-    for label, by_flows in times.items():
-        for flows, values in by_flows.items():
-            empty = times.get(EMPTY_OF.get(label))
-            net = min(values) - min(empty[flows]) if empty else None
-            middle = statistics.median(values) - statistics.median(empty[flows]) if empty else None
-            rows.append([label, flows, *summary(values), "-" if net is None else f"{net:.1f}",
-                         "-" if middle is None else f"{middle:.1f}"])
-    return table("In a program, hit path: ns a run by kernel.bpf_stats_enabled", [
-        "program", "flows", "min", "median", "p10", "p90", "net, min", "net, median"], rows)
+def page(results, records):
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True)
+    outcomes = targets.outcomes(records)
+    return environment.get_template("page.html").render(
+        style=markupsafe.Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        safe=markupsafe.Markup, machine=machine_rows(results), counted=counted(outcomes),
+        target_head=tables.TARGET_HEAD, targets=list(tables.target_rows(outcomes)),
+        main=figures.main(records),
+        sections=[section(name, results, records) for name in ways.PARTS])
 
 
-def programs(results):
-    rows = [[name, fact["xlated_bytes"], fact["xlated_bytes"] // 8, fact["jited_bytes"],
-             fact["verified_insns"]] for name, fact in results["programs"].items()]
-    return table("Programs", ["program", "xlated bytes", "instructions", "JITed bytes",
-                              "verified instructions"], rows)
+def text(results, records):
+    outcomes = targets.outcomes(records)
+    lines = [f"{name}: {fact}" for name, fact in machine_rows(results)]
+    for name, about in ways.PARTS.items():
+        mine = of_part(name, records)
+        found = [*tables.ratios(name, mine), *tables.values(mine)]
+        lines += ["", f"== {about.title} ==", "", *(table.text() for table in found)]
+        lines += [] if found else ["not measured"]
+    failed = [f"{part['name']} failed: {part['error']}" for part in results["parts"]
+              if part["error"]]
+    return "\n".join([*lines, "", tables.target_table(outcomes).text(), *failed,
+                      f"targets: {counted(outcomes)}"])
 
 
-def agent(results):
-    rows = [["file write to publication", *summary(results["publication_s"], 1e3)],
-            ["cold start to service", *summary(results["cold_start_s"], 1e3)]]
-    return table("Agent: ms", ["what", "min", "median", "p10", "p90"], rows)
+def main_svg(records):
+    return "".join(each.svg for each in figures.main(records, alone=True))
 
 
-def memory(results):
-    sizes = sorted(results["memory"].items(), key=lambda item: -item[1])
-    rows = [[name, f"{size / 2**20:.2f}"] for name, size in sizes]
-    total = sum(results["memory"].values())
-    return table("Maps at default sizes, MiB", ["map", "MiB"], [*rows, ["all", f"{total / 2**20:.2f}"]])
-
-
-def text(results):
-    facts = results["machine"]
-    head = (f"kernel {facts['kernel']}, {facts['cpus']} CPUs, load average "
-            f"{facts['load_average']:.1f}; {results['frames']} frames a burst\n")
-    return "\n".join([head, *(part(results) for part in (
-        rates, paired, counters, program_times, programs, agent, memory))])
+def main_table(records):
+    table = tables.main(records)
+    return f"{table.caption}:\n\n{table.markdown()}"
