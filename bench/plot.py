@@ -17,6 +17,7 @@ COLOURS = {"blue": "#0072b2", "sky": "#56b4e9", "green": "#009e73", "red": "#d55
 ALONE = {"black": "#6e7781", "ink": "#76797d", "faint": "#9a9da1", "paper": "#ffffff"}
 SEVERAL = ("blue", "red", "green", "orange", "purple", "sky", "black", "grey")
 MARKERS = "osD^vPX*"
+FARTHEST = 1.5  # times the longest bar, the length of a plot of bars
 WIDTH = 6.6  # inches; 72 units of the SVG each
 STYLE = {"svg.fonttype": "none", "font.size": 9, "font.family": "DejaVu Sans",
          "text.color": COLOURS["ink"], "axes.labelcolor": COLOURS["ink"],
@@ -58,9 +59,11 @@ def escaped(text):
 def bars(axes, groups, label, say):
     """
     groups: [(title, [(name, colour, faded, best, median, low, high)])]. A bar is as long as the best
-    round; a line on it goes from the 10th to the 90th percentile, with a dot at the median.
+    round; a line on it goes from the 10th to the 90th percentile, with a dot at the median. A line that
+    is longer than everything else has its end cut off, which an arrow shows.
     """
     places, names, place = [], [], 0.0
+    end = FARTHEST * max(row[3] for _, rows in groups for row in rows)
     for title, rows in groups:
         axes.annotate(title, (0, place + 0.15), xytext=(-4, 0), textcoords="offset points", ha="left",
                       va="center", weight="bold", annotation_clip=False)
@@ -69,11 +72,8 @@ def bars(axes, groups, label, say):
             places.append(place)
             names.append(name)
             axes.barh(place, best, 0.72, color=COLOURS[colour], alpha=0.55 if faded else 1)
-            for edge, width in (("paper", 2.6), ("ink", 1.2)):
-                axes.plot([low, high], [place, place], color=COLOURS[edge], linewidth=width)
-            axes.plot([median], [place], "o", color=COLOURS["ink"], markersize=4,
-                      markeredgecolor=COLOURS["paper"], markeredgewidth=0.7)
-            axes.annotate(say(best), (max(best, high), place), xytext=(5, 0),
+            spread(axes, place, median, low, high, end)
+            axes.annotate(say(best), (min(end, max(best, high)), place), xytext=(6, 0),
                           textcoords="offset points", va="center", annotation_clip=False)
         place += 1.8
     axes.set_yticks(places, names)
@@ -84,6 +84,16 @@ def bars(axes, groups, label, say):
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
     axes.set_xlabel(label)
+
+
+def spread(axes, place, median, low, high, end):
+    for edge, width in (("paper", 2.6), ("ink", 1.2)):
+        axes.plot([min(low, end), min(high, end)], [place, place], color=COLOURS[edge],
+                  linewidth=width)
+    marks = [(median, "o")] * (median <= end) + [(end, ">")] * (high > end)
+    for at, marker in marks:
+        axes.plot([at], [place], marker, color=COLOURS["ink"], markersize=4,
+                  markeredgecolor=COLOURS["paper"], markeredgewidth=0.7)
 
 
 def bars_height(groups):
@@ -97,15 +107,19 @@ def lines(axes, series, xlabel, ylabel):
     """
     axes.set_xscale("log")
     axes.set_yscale("log")
+    bottom, top = float("inf"), 0.0
     for index, (name, colour, dashed, points) in enumerate(series):
         style = {"color": COLOURS[colour], "linestyle": "--" if dashed else "-", "label": name}
         if points[0][0] is None:
             axes.axhline(points[0][1], linewidth=1.2, **style)
+            bottom, top = min(bottom, points[0][1]), max(top, points[0][1])
             continue
         xs, best, low, high = zip(*points)
         axes.plot(xs, best, marker=MARKERS[index % len(MARKERS)], markersize=4.5, linewidth=1.6,
                   **style)
+        bottom, top = min(bottom, *best), max(top, *best)
         axes.fill_between(xs, low, high, color=COLOURS[colour], alpha=0.13, linewidth=0)
+    axes.set_ylim(bottom / 1.3, top * 1.5)  # not as far as what disturbed a round
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
         axis.set_minor_formatter(ticker.NullFormatter())

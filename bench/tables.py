@@ -102,7 +102,7 @@ def values(records):
 def value_table(about, unit, records):
     part, named = records[0].part, Cases([record.case for record in records])
     measures = list(dict.fromkeys(family(record)[1] for record in records))
-    several, rates = len(measures) > 1, part == "node" and unit == "ns"
+    several, rates = len(measures) > 1, part == "node" and about in MAIN
     if not several:
         about = records[0].what
     rows = []

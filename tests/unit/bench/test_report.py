@@ -8,6 +8,7 @@ import xml.etree.ElementTree as xml
 import made_up
 from made_up import Record
 import figures
+import plot
 import report
 import tables
 import targets
@@ -166,6 +167,12 @@ class Tables(unittest.TestCase):
         self.assertEqual((named.common, named.keys), ({"family": 4}, ["flows"]))
         self.assertEqual(named.columns({"family": 4}), [tables.ABSENT])
 
+    def test_only_packets_have_a_rate(self):
+        records = [Record("node", "tc", what, "ns", {}, [200]) for what in ("established", "program")]
+        first, second = tables.values(records)
+        self.assertEqual((first.head[-1], first.rows[0][-1]), ("M/s at best", "5.00"))
+        self.assertEqual(second.head[-1], "rounds")
+
     def test_of_readme(self):
         table = tables.main(made_up.records())
         self.assertEqual(table.head, ["way", "1 flow", "1,000 flows", "100,000 flows",
@@ -196,6 +203,20 @@ class Plots(unittest.TestCase):
                    for name, value in (("parse", 10.0), ("lookup", 20.0), ("rewrite", -1.0))]
         figure, = figures.stages(records)
         self.assertIn("weir, XDP, 1 flow: parse 10.0, lookup 20.0, rewrite 0", figure.svg)
+
+    def test_what_disturbed_a_round_does_not_stretch_them(self):
+        axes = plot.figure.Figure().add_subplot()
+        plot.bars(axes, [("", [("weir", "blue", False, 10, 11, 10, 1000)])], "ns", str)
+        self.assertLess(axes.get_xlim()[1], 20)
+        axes = plot.figure.Figure().add_subplot()
+        plot.lines(axes, [("weir", "blue", False, [(1, 10, 10, 1000), (9, 40, 40, 50)])], "x", "y")
+        self.assertLess(axes.get_ylim()[1], 100)
+
+    def test_what_is_level_looks_level(self):
+        axes = plot.figure.Figure().add_subplot()
+        plot.lines(axes, [("weir", "blue", False, [(1, 10, 10, 10), (9, 11, 11, 11)])], "x", "y")
+        low, high = axes.get_ylim()
+        self.assertGreater(high / low, 3.9)
 
     def test_of_readme_stands_alone(self):
         svg = report.main_svg(made_up.records())
