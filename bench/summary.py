@@ -68,9 +68,11 @@ def agree(one, other, apart=frozenset()):
 def pairs(records, over, under):
     """
     Records of the two selections that belong together: they may differ in what both selections fix,
-    and one of them may not know what the other was varied by. The closest one is taken.
+    and one of them may not know what the other was varied by. The closest one is taken. Of what is
+    nothing, or less by subtraction of an empty run, there is no ratio.
     """
     apart, found = over.case.keys() & under.case.keys(), []
+    records = [record for record in records if record.values and min(record.values) > 0]
     for one in over.of(records):
         fit = [other for other in under.of(records)
                if other.unit == one.unit and agree(one.case, other.case, apart)]

@@ -111,7 +111,7 @@ def value_table(about, unit, records):
         best = summary.best(record)
         rows.append([*[family(record)[1] or "in all"] * several, ways.way(part, record.way).title,
                      *named.columns(record.case), *spread_of(record.values, best),
-                     str(len(record.values)), *[number(1e3 / best)] * rates])
+                     str(len(record.values)), *([number(1e3 / best)] if rates else [])])
     return Table(named.caption(f"{about}: {ways.unit(unit)}"),
                  [*["measure"] * several, "way", *named.keys, *SPREAD, "rounds",
                   *["M/s at best"] * rates], rows, several + 1 + len(named.keys))
@@ -144,14 +144,19 @@ def target_rows(outcomes):
             yield each.verdict, [each.target.name, each.target.demand, ABSENT, ABSENT, ABSENT]
             continue
         value, record, rounds = each.values[0]
-        unit = each.target.statistic.unit
         low, high = summary.spread(rounds)
         where = ways.cases(record.case)
         if len(each.values) > 1:
             where = f"{where}; the worst of {len(each.values)}"
-        yield each.verdict, [each.target.name, each.target.demand, f"{ratio(value)} {unit}",
+        yield each.verdict, [each.target.name, each.target.demand, measured(each.target, value),
                              f"{ratio(low)} to {ratio(high)}",
                              f"{each.target.statistic.text}; {where}"]
+
+
+def measured(target, value):
+    """With more digits where two would be on the other side of the bound."""
+    near = target.met_by(value) != target.met_by(round(value, 2))
+    return f"{f'{value:.4f}' if near else ratio(value)} {target.statistic.unit}"
 
 
 TARGET_HEAD = ["verdict", "target", "must reach", "measured", "p10 to p90", "taken as"]

@@ -47,19 +47,25 @@ def node(make):
     costs = {"redirect-wire": 330, "xdp-wire": 410, "redirect": 640, "xdp": 730, "plain": 1060,
              "tc": 1200, "nft": 2600, "ipt": 2900}
     for way, cost in costs.items():
+        served = way in ("xdp-wire", "xdp", "tc", "nft", "ipt")
+        many = {"services": 1000} if served else {}
         for flows, slower in ((1, 1), (1000, 1.03), (100_000, 1.4)):
-            make.add("node", way, "established", "ns", cost * slower, flows=flows, services=1000)
-        for services in (1, 100):
+            make.add("node", way, "established", "ns", cost * slower, flows=flows, **many)
+        for services in (1, 100) if served else ():
             make.add("node", way, "established", "ns", cost * 1.02, flows=1000, services=services)
         make.add("node", way, "new connections", "ns", cost * (5 if way in ("nft", "ipt") else 2),
-                 services=1000)
+                 **many)
+    for flows in (1, "new"):
+        make.add("node", "tc", "program", "ns", 150, program="weir_up_in", flows=flows)
+    make.records.append(Record("node", "all", "bursts lost", "bursts", {}, [0]))
 
 
 def connection(make):
     for place in ("pod", "node", "outside"):
-        for to in ("same node", "other node"):
+        for to in ("same node", "other node") if place != "outside" else ("other node",):
             case = {"from": place, "to": to, "services": 1000}
-            for way, cost in (("weir", 61), ("direct", 58), ("nft", 79), ("ipt", 88)):
+            for way, cost in (("weir", 61), ("direct", 58), ("nft", 79), ("ipt", 88),
+                              ("weir-xdp", 65), ("direct-xdp", 60)):
                 make.add("connection", way, "short connection", "us", cost, **case)
                 make.add("connection", way, "transaction", "us", cost / 3, **case)
                 make.add("connection", way, "bulk", "Gbit/s", 900 / cost, **case)
@@ -71,12 +77,14 @@ def connection(make):
 def control(make):
     for services, each in ((1000, 4), (10_000, 4), (50_000, 4), (10_000, 10), (5_000, 50)):
         case = {"services": services, "endpoints": services * each}
-        make.add("control", "weir", "cold start", "s", services * each / 4e5 + 0.6, **case)
-        make.add("control", "weir", COLD, "ms", services * each / 400 + 9, **case)
+        for form in ("one JSON file", "a file a Service"):
+            start = {**case, "manifests": form}
+            make.add("control", "weir", "cold start", "s", services * each / 4e5 + 0.6, **start)
+            make.add("control", "weir", COLD, "ms", services * each / 400 + 9, **start)
+            make.add("control", "weir", "peak memory", "MB", 40 + services * each / 1500, **start)
+            make.add("control", "weir", "kernel memory of maps", "MB", 270, **start)
         for what in CHANGED:
             make.add("control", "weir", f"{what}, event to published", "ms", 0.4, **case)
-        make.add("control", "weir", "peak memory", "MB", 40 + services * each / 1500, **case)
-        make.add("control", "weir", "kernel memory of maps", "MB", 270, **case)
     for services, seconds in ((100, 1.0), (1000, 2.2), (10_000, 253)):
         make.records.append(Record("control", "kube-proxy nft (recorded)", "cold start", "s",
                                    {"services": services, "endpoints": 4 * services}, [seconds]))

@@ -73,4 +73,6 @@ class Pairs(unittest.TestCase):
         self.assertEqual(self.pairs([record([1]), record([1], "nft", unit="us")], {}, {}), [])
 
     def test_without_values_there_is_nothing(self):
-        self.assertEqual(self.pairs([record([]), record([1], "nft")], {}, {}), [])
+        for values in ([], [1, 0], [-1]):
+            self.assertEqual(self.pairs([record(values), record([1], "nft")], {}, {}), [])
+            self.assertEqual(self.pairs([record([1]), record(values, "nft")], {}, {}), [])

@@ -75,3 +75,8 @@ class OfTheSuite(unittest.TestCase):
         self.assertEqual(list(tables.target_rows([outcome])), [
             ("missed", ["time", "at most 1.25 ×", "1.30 ×", "1.30 to 1.30",
                         "minimum over minimum; 1 flow"])])
+
+    def test_rounding_does_not_hide_a_miss(self):
+        self.assertEqual(tables.measured(LEAST, 1.996), "1.9960 ×")
+        self.assertEqual(tables.measured(LEAST, 1.99), "1.99 ×")
+        self.assertEqual(tables.measured(LEAST, 2.004), "2.00 ×")
