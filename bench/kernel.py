@@ -42,9 +42,12 @@ class Pinned:
         """Of an array of 32-bit values."""
         return struct.unpack("=I", self.lookup(index, 4))[0]
 
-    def total(self, index):
+    def by_cpu(self, index):
         """Of a per-CPU array of 64-bit counters; more room than any machine has CPUs."""
-        return sum(struct.unpack("=4096Q", self.lookup(index, 4096 * 8)))
+        return struct.unpack("=4096Q", self.lookup(index, 4096 * 8))
+
+    def total(self, index):
+        return sum(self.by_cpu(index))
 
     def program(self):
         """Facts of struct bpf_prog_info."""
