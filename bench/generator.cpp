@@ -1,26 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sends one burst of UDP frames into a device by BPF_F_TEST_XDP_LIVE_FRAMES and prints how long it
-// took. The frames go round in one thread: it returns when the last one has been taken.
-//   weir_bench_generator DEVICE DST_MAC SRC_ADDR FIRST_PORT FLOWS DST_ADDR DST_PORT
-//                        BACKEND_ADDR BACKEND_PORT FRAMES
+// Sends one burst of UDP frames into a device by BPF_F_TEST_XDP_LIVE_FRAMES and prints how long
+// each took. The frames go round in one thread: it returns when the last one has been taken.
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <net/if.h>
 #include <netinet/ether.h>
 
+#include <CLI/CLI.hpp>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
+#include <exception>
 #include <memory>
 #include <span>
-#include <string_view>
+#include <string>
 
 #include "weir_bench.h"
 #include "weir_bench.skel.h"
@@ -30,32 +28,36 @@ namespace {
 constexpr std::uint32_t kMostFrames = 20'000'000;
 constexpr std::uint32_t kBatch = 64;
 
-[[noreturn]] void give_up(std::string_view what) {
-  std::fprintf(stderr, "weir_bench_generator: %.*s: %s\n", static_cast<int>(what.size()),
-               what.data(), std::strerror(errno));
+struct Options {
+  std::string device, mac, source, address, backend;
+  std::uint16_t port{}, backend_port{}, backends{1};
+  std::uint32_t first{}, flows{1}, frames{};
+  bool random{};
+};
+
+[[noreturn]] void give_up(const std::string& what) {
+  std::fprintf(stderr, "weir_bench_generator: %s: %s\n", what.c_str(), std::strerror(errno));
   std::exit(EXIT_FAILURE);
 }
 
-std::uint32_t number(std::string_view text, std::uint32_t most) {
-  std::uint32_t value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value > most) {
-    errno = EINVAL;
-    give_up(text);
-  }
-  return value;
+void describe(CLI::App& app, Options& to) {
+  app.add_option("--device", to.device, "Into which to send")->required();
+  app.add_option("--mac", to.mac, "Where frames go")->required();
+  app.add_option("--source", to.source, "The first client")->required()->check(CLI::ValidIPV4);
+  app.add_option("--address", to.address, "That is asked")->required()->check(CLI::ValidIPV4);
+  app.add_option("--port", to.port, "That is asked")->required();
+  app.add_option("--backend", to.backend, "The first")->required()->check(CLI::ValidIPV4);
+  app.add_option("--backends", to.backends, "How many, by addresses in a row");
+  app.add_option("--backend-port", to.backend_port)->required();
+  app.add_option("--first", to.first, "Flow");
+  app.add_option("--flows", to.flows, "How many there are")->check(CLI::PositiveNumber);
+  app.add_flag("--random", to.random, "Not in turn");
+  app.add_option("--frames", to.frames)->required()->check(CLI::Range(1U, kMostFrames));
 }
 
-std::uint16_t port(std::string_view text) {
-  return htons(static_cast<std::uint16_t>(number(text, UINT16_MAX)));
-}
-
-std::uint32_t address(const char* text) {
+std::uint32_t address(const std::string& text) {
   in_addr parsed{};
-  if (inet_pton(AF_INET, text, &parsed) != 1) {
-    errno = EINVAL;
-    give_up(text);
-  }
+  if (inet_pton(AF_INET, text.c_str(), &parsed) != 1) give_up(text);
   return parsed.s_addr;
 }
 
@@ -74,28 +76,7 @@ std::uint16_t checksum(std::uint32_t total) {
   return static_cast<std::uint16_t>(~total);
 }
 
-// With the checksum of source port 0: see bench_generate().
-bench_frame model(std::span<char*> words) {
-  bench_frame frame{};
-  if (ether_aton_r(words[1], reinterpret_cast<ether_addr*>(frame.eth.h_dest)) == nullptr) {
-    errno = EINVAL;
-    give_up(words[1]);
-  }
-  frame.eth.h_source[0] = 2;
-  frame.eth.h_proto = htons(ETH_P_IP);
-  frame.ip.version = 4;
-  frame.ip.ihl = 5;
-  frame.ip.ttl = BENCH_TTL;
-  frame.ip.protocol = IPPROTO_UDP;
-  frame.ip.tot_len = htons(BENCH_FRAME - ETH_HLEN);
-  frame.ip.saddr = address(words[2]);
-  frame.ip.daddr = address(words[5]);
-  frame.udp.dest = port(words[6]);
-  frame.udp.len = htons(BENCH_FRAME - ETH_HLEN - sizeof(iphdr));
-  frame.magic = htonl(BENCH_MAGIC);
-  frame.backend_addr = address(words[7]);
-  frame.backend_port = port(words[8]);
-
+void write_checksums(bench_frame& frame) {
   std::array<std::uint8_t, BENCH_FRAME> bytes{};
   std::memcpy(bytes.data(), &frame, bytes.size());
   const auto ip = std::span{bytes}.subspan(ETH_HLEN);
@@ -103,49 +84,74 @@ bench_frame model(std::span<char*> words) {
       sum(ip.subspan(12, 8), static_cast<std::uint32_t>(frame.udp.len) + htons(IPPROTO_UDP));
   frame.ip.check = checksum(sum(ip.first(sizeof(iphdr))));
   frame.udp.check = checksum(sum(ip.subspan(sizeof(iphdr)), pseudo));
-  frame.udp.source = port(words[3]);
+}
+
+// With the checksums of source 0.0.0.0, port 0: see bench_generate().
+bench_frame model(const Options& options) {
+  bench_frame frame{};
+  if (ether_aton_r(options.mac.c_str(), reinterpret_cast<ether_addr*>(frame.eth.h_dest)) == nullptr)
+    give_up(options.mac);
+  frame.eth.h_source[0] = 2;
+  frame.eth.h_proto = htons(ETH_P_IP);
+  frame.ip.version = 4;
+  frame.ip.ihl = 5;
+  frame.ip.ttl = BENCH_TTL;
+  frame.ip.protocol = IPPROTO_UDP;
+  frame.ip.tot_len = htons(BENCH_FRAME - ETH_HLEN);
+  frame.ip.daddr = frame.asked_addr = address(options.address);
+  frame.udp.dest = frame.asked_port = htons(options.port);
+  frame.udp.len = htons(BENCH_FRAME - ETH_HLEN - sizeof(iphdr));
+  frame.magic = htonl(BENCH_MAGIC);
+  frame.backend_addr = address(options.backend);
+  frame.backend_port = htons(options.backend_port);
+  frame.backends = htons(options.backends);
+  write_checksums(frame);
+  frame.ip.saddr = address(options.source);
   return frame;
 }
 
-std::uint64_t now() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(time.tv_nsec);
-}
-
-std::uint64_t burst(int program, std::uint32_t frames) {
+// Nanoseconds a frame by the kernel's own clock: to make the pages and to free them takes as long
+// as tens of thousands of frames, and is none of what is measured.
+std::uint32_t burst(int program, std::uint32_t frames) {
   std::array<std::uint8_t, BENCH_FRAME> data{};
   LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = data.data(),
               .data_size_in = static_cast<std::uint32_t>(data.size()),
               .repeat = static_cast<int>(frames), .flags = BPF_F_TEST_XDP_LIVE_FRAMES,
               .batch_size = kBatch);
-  const std::uint64_t begin = now();
   if (bpf_prog_test_run_opts(program, &options) != 0) give_up("live frames");
-  return now() - begin;
+  return options.duration;
+}
+
+void send(const Options& options) {
+  const std::unique_ptr<weir_bench_bpf, decltype(&weir_bench_bpf::destroy)> bench{
+      weir_bench_bpf::open(nullptr), &weir_bench_bpf::destroy};
+  if (!bench) give_up("open");
+  bench->bss->model = model(options);
+  bench->rodata->out_ifindex = if_nametoindex(options.device.c_str());
+  bench->rodata->first = options.first;
+  bench->rodata->flows = options.flows;
+  bench->rodata->random_order = options.random ? 1 : 0;
+  if (bench->rodata->out_ifindex == 0) give_up(options.device);
+  bpf_object* object = bench->obj;
+  for (bpf_program* each = bpf_object__next_program(object, nullptr); each != nullptr;
+       each = bpf_object__next_program(object, each))
+    bpf_program__set_autoload(each, each == bench->progs.bench_generate);
+  if (weir_bench_bpf::load(bench.get()) != 0) give_up("load");
+
+  const auto taken = burst(bpf_program__fd(bench->progs.bench_generate), options.frames);
+  std::printf("{\"frames\": %u, \"ns\": %u}\n", options.frames, taken);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  if (argc != 11) {
-    std::fputs("weir_bench_generator: see bench/generator.cpp\n", stderr);
-    return EXIT_FAILURE;
-  }
-  const std::span<char*> words{argv + 1, 10};
-  const auto frames = number(words[9], kMostFrames);
-  const std::unique_ptr<weir_bench_bpf, decltype(&weir_bench_bpf::destroy)> bench{
-      weir_bench_bpf::open(nullptr), &weir_bench_bpf::destroy};
-  if (!bench) give_up("open");
-
-  const bench_frame frame = model(words);
-  bench->bss->model = frame;
-  bench->rodata->out_ifindex = if_nametoindex(words[0]);
-  bench->rodata->flows = number(words[4], 30'000);
-  if (bench->rodata->out_ifindex == 0) give_up(words[0]);
-  if (weir_bench_bpf::load(bench.get()) != 0) give_up("load");
-
-  const auto taken = burst(bpf_program__fd(bench->progs.bench_generate), frames);
-  std::printf("{\"frames\": %u, \"ns\": %llu}\n", frames, static_cast<unsigned long long>(taken));
+int main(int argc, char** argv) try {
+  CLI::App app{"Sends one burst of UDP frames, and prints how long each took."};
+  Options options;
+  describe(app, options);
+  CLI11_PARSE(app, argc, argv);
+  send(options);
   return EXIT_SUCCESS;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "weir_bench_generator: %s\n", error.what());
+  return EXIT_FAILURE;
 }

@@ -1,57 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packets a second through a node, and nanoseconds a packet of the programs on its way."""
+"""Nanoseconds a packet through a node, and in the programs on its way."""
 import contextlib
+import dataclasses
 import pathlib
 import time
 
 import cell
 import kernel
 
-ARRIVED, WRONG = 0, 1  # enum bench_count
-FLOW_COUNTS = (1, cell.FLOWS)
+ARRIVED, WRONG, ANSWERED = 0, 1, 2  # enum bench_count
 LOST_AT_MOST = 0.02
+ATTEMPTS = 4
 STATS = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
 
 
-def burst(running, way, flows, frames):
-    """{pps, arrived, sent}: what arrived, per second; a burst of which much is lost is an error."""
-    with running.far_end(way), kernel.Pinned(f"{running.pins}/maps/bench_count") as counts:
-        before = counts.total(ARRIVED), counts.total(WRONG)
-        seconds = running.burst(way, flows, frames)
-        time.sleep(0.02)
-        arrived, wrong = counts.total(ARRIVED) - before[0], counts.total(WRONG) - before[1]
-    if wrong or arrived < frames * (1 - LOST_AT_MOST):
-        raise RuntimeError(f"{way.title}: of {frames} frames {arrived} arrived and {wrong} wrong")
-    return {"pps": arrived / seconds, "ns": seconds * 1e9 / arrived, "lost": frames - arrived}
+class Disturbed(RuntimeError):
+    """A burst that says nothing: much of it was lost, or not all ran on the one CPU."""
 
 
-def warm_up(running):
-    for way in cell.WAYS:
-        for _ in range(2):  # the first resolves neighbours
-            with contextlib.suppress(RuntimeError):
-                burst(running, way, cell.FLOWS, 5000)
+def counts(running):
+    """{which: number by CPU}"""
+    with kernel.Pinned(f"{running.pins}/maps/bench_count") as pinned:
+        return {which: pinned.by_cpu(which) for which in (ARRIVED, WRONG, ANSWERED)}
 
 
-def counted(running):
-    return {key: each.counters() for key, each in running.agents.items()}
+def counted(running, way, traffic):
+    """(seconds, arrived, answered); what arrives and is not translated right is an error."""
+    before = counts(running)
+    seconds = running.burst(way, traffic)
+    time.sleep(0.01)
+    by_cpu = {which: [new - old for new, old in zip(values, before[which])]
+              for which, values in counts(running).items()}
+    arrived, wrong, answered = (sum(by_cpu[which]) for which in (ARRIVED, WRONG, ANSWERED))
+    if wrong:
+        raise RuntimeError(f"{way.key}: of {traffic.frames} frames {wrong} came out wrong")
+    if arrived < traffic.frames * (1 - LOST_AT_MOST):
+        raise Disturbed(f"{way.key}: of {traffic.frames} frames {arrived} arrived")
+    if by_cpu[ARRIVED][cell.CPU] < arrived * (1 - LOST_AT_MOST):
+        raise Disturbed(f"{way.key}: of {arrived} frames {by_cpu[ARRIVED][cell.CPU]} on this CPU")
+    return seconds, arrived, answered
 
 
-def taken_by(running, before):
-    """What weir's nodes have counted since: whether it was the hit path that was measured."""
-    return {key: {name: count - before[key].get(name, 0) for name, count in counters.items()
-                  if count != before[key].get(name, 0)}
-            for key, counters in counted(running).items()}
+def burst(running, way, traffic):
+    """Nanoseconds a packet that arrived."""
+    with running.far_end(way):
+        seconds, arrived, _ = counted(running, way, traffic)
+    return seconds * 1e9 / arrived
 
 
-def rates(running, rounds, frames):
-    """{way: {flows: [burst]}}; the rounds go through all ways, each in another order."""
-    found = {way.key: {flows: [] for flows in FLOW_COUNTS} for way in cell.WAYS}
-    for turn in range(rounds):
-        first = turn % len(cell.WAYS)
-        for way in cell.WAYS[first:] + cell.WAYS[:first]:
-            for flows in FLOW_COUNTS:
-                found[way.key][flows].append(burst(running, way, flows, frames))
-    return found
+def establish(running, ways, flows):
+    """Each flow asks and is answered, and again, to be sure that all of them stand."""
+    for way in ways:
+        with running.mirror(way):
+            for _ in range(2):  # of the first pass some may be lost, where packets take long
+                _, arrived, answered = counted(running, way, cell.Traffic(flows, flows))
+        if answered < flows * (1 - LOST_AT_MOST):
+            raise Disturbed(f"{way.key}: {flows} flows, {arrived} asked, {answered} answered")
 
 
 @contextlib.contextmanager
@@ -64,33 +68,36 @@ def statistics():
         STATS.write_text(before, encoding="ascii")
 
 
-def paths(running):
-    """(label, way, pinned program) of what a burst runs through."""
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What a burst of a way runs through, and where it is pinned."""
+
+    way: cell.Way
+    name: str
+    path: str
+
+
+def programs(running):
+    """Those of the bench do next to nothing: what they take is what reading the clock costs."""
     weir = {key: f"{each.pin_path}/v1/programs" for key, each in running.agents.items()}
-    return [("weir_xdp", cell.XDP, f"{weir['xdp']}/weir_xdp"),
-            ("empty XDP", cell.EMPTY, f"{running.pins}/bench_empty_xdp"),
-            ("weir_up_in", cell.TC, f"{weir['tc']}/weir_up_in"),
-            ("weir_up_out", cell.TC, f"{weir['tc']}/weir_up_out"),
-            ("empty tc", cell.EMPTY, f"{running.pins}/bench_empty_tc")]
+    return [Program(cell.XDP_WIRE, "weir_xdp", f"{weir['xdp']}/weir_xdp"),
+            Program(cell.TC, "weir_up_in", f"{weir['tc']}/weir_up_in"),
+            Program(cell.TC, "weir_up_out", f"{weir['tc']}/weir_up_out"),
+            Program(cell.REDIRECT_WIRE, "bench_redirect", f"{running.pins}/bench_redirect"),
+            Program(cell.PLAIN, "bench_sink", f"{running.pins}/bench_sink")]
 
 
-def program_times(running, rounds, frames):
-    """{label: {flows: [ns a run]}}"""
-    found = {label: {flows: [] for flows in FLOW_COUNTS} for label, _, _ in paths(running)}
+def program_times(running, way, traffic):
+    """{program: ns a run} of a burst through them."""
+    mine = [program for program in programs(running) if program.way == way]
+    before = [kernel.program(program.path) for program in mine]
     with statistics():
-        for _ in range(rounds):
-            for flows in FLOW_COUNTS:
-                for way in (cell.XDP, cell.TC, cell.EMPTY):
-                    measure(running, way, flows, frames, found)
-    return found
-
-
-def measure(running, way, flows, frames, found):
-    mine = [(label, path) for label, its, path in paths(running) if its is way]
-    before = [kernel.program(path) for _, path in mine]
-    burst(running, way, flows, frames)
-    for (label, path), old in zip(mine, before):
-        new = kernel.program(path)
-        if new["runs"] - old["runs"] < frames * (1 - LOST_AT_MOST):
-            raise RuntimeError(f"{label} ran {new['runs'] - old['runs']} times for {frames} frames")
-        found[label][flows].append((new["run_ns"] - old["run_ns"]) / (new["runs"] - old["runs"]))
+        burst(running, way, traffic)
+    times = {}
+    for program, old in zip(mine, before):
+        new = kernel.program(program.path)
+        runs = new["runs"] - old["runs"]
+        if runs < traffic.frames * (1 - LOST_AT_MOST):
+            raise Disturbed(f"{program.name} ran {runs} times for {traffic.frames} frames")
+        times[program.name] = (new["run_ns"] - old["run_ns"]) / runs
+    return times
