@@ -2,12 +2,13 @@
 //
 // Nanoseconds a run of a loaded program, on packets that are fresh each time. Takes commands from
 // standard input, one a line, and answers each with one line (bench/packet.py is who asks):
-//   target NETNS PINS DEVICE MAC       the node that the next commands are about
-//   aim 4|6 CLIENT FRONTEND PORT       clients are CLIENT + i / 16384, port 20000 + i % 16384
-//   establish PROGRAM FLOWS            request and reply of each flow, by test runs; the reference
-//   too list established|reply|new COUNT   the packets of the next runs, in random order run xdp|tc
-//   PROGRAM COUNT           {"ns": of one run, "changed": packets that came back changed} forget
-//   empties the half-open tables
+//   target NETNS PINS DEVICE MAC     the node that the next commands are about
+//   aim 4|6 CLIENT FRONTEND PORT     clients are CLIENT + i / 16384, ports 20000 + i % 16384
+//   establish PROGRAM FLOWS          a request and a reply each, by test runs
+//   list established|reply|new N     the packets of the next runs, in random order
+//   run xdp|tc PROGRAM COUNT         {"ns": of one run, "changed": packets that came back changed}
+//   stages                           loads the programs stage_*, over this node's tables
+//   forget                           empties the half-open tables
 #include <fmt/format.h>
 #include <net/if.h>
 
@@ -36,6 +37,8 @@ void answer(Bench& bench, const std::string& line) {
     bench.establish(a, number(b));
   else if (command == "list")
     bench.list(a, number(b));
+  else if (command == "stages")
+    bench.load_stages();
   else if (command == "forget")
     bench.forget();
   else if (command == "run") {

@@ -36,7 +36,7 @@ class Tool:
 
 
 STAGES = ("parse", "filter", "hash", "lookup", "check", "decide", "send")
-FLOWS = {4: (1, 1000, 65536, 262144), 6: (1, 1000, 65536)}
+FLOWS = {6: (1, 1000, 65536), 4: (1, 1000, 65536, 262144)}
 RUNS = 200_000
 NEW_FLOWS = 50_000  # of one run: two records each, in half-open tables of 131,072
 SERVICES = (1, 1000, 10_000, 100_000)
@@ -88,6 +88,7 @@ class Bench:
         node = self.running.nodes[0]
         self.at(node)
         for family, counts in FLOWS.items():
+            self.running.forget_flows(node)
             self.tool("aim", family, CLIENT[family], cell.NODE[family], cell.NODE_PORT)
             for flows in counts:
                 self.tool("establish", "weir_xdp", flows)
@@ -99,15 +100,16 @@ class Bench:
                         ways |= {f"reference {hook}": (hook, f"ref_{hook}", True) for hook in HOOKS}
                     self.compare(what, case, ways)
 
-    def stages(self, pinned):
+    def stages(self):
         """What each stage adds, by the fastest run of each."""
         node = self.running.nodes[0]
         self.at(node)
+        self.tool("stages")
         self.tool("aim", 4, CLIENT[4], cell.NODE[4], cell.NODE_PORT)
         for flows in (1, 65536):
             self.tool("establish", "weir_xdp", flows)
             self.tool("list", "established", flows)
-            programs = {stage: f"{pinned}/stage_{stage}" for stage in STAGES}
+            programs = {stage: f"stage_{stage}" for stage in STAGES}
             programs["rewrite and count"] = "weir_xdp"
             taken = {stage: [] for stage in ["empty", *programs]}
             for _ in range(self.rounds):
@@ -181,16 +183,15 @@ class Bench:
 
 def measure(options, say):
     binary = pathlib.Path(options.generator).with_name("weir_bench_packet")
-    stages = binary.with_name("weir_bench_stages.bpf.o")
     counts = SERVICES[:2] if options.quick else SERVICES
     say(f"packet: nodes with {', '.join(map(str, counts))} services")
-    with cell.Cell(options.weir, counts) as running, running.loaded(stages) as pinned:
+    with cell.Cell(options.weir, counts) as running:
         tool = Tool(getattr(options, "packet_bench", None) or binary)
         try:
             bench = Bench(running, tool, 3 if options.quick else 7)
-            for step in (bench.strangers, bench.new_flows, bench.growth, bench.established,
-                         lambda: bench.stages(pinned)):
-                say(f"packet: {getattr(step, '__name__', 'stages').replace('_', ' ')}")
+            for step in (bench.strangers, bench.growth, bench.stages, bench.new_flows,
+                         bench.established):
+                say(f"packet: {step.__name__.replace('_', ' ')}")
                 step()
             return bench.records
         finally:

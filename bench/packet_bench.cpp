@@ -49,6 +49,19 @@ bool is_xdp(const std::string& program) {
   return program.ends_with("xdp");
 }
 
+// By batches: to ask for the first key again and again walks over all that is empty by then.
+void empty(int hash, std::size_t key_size, std::size_t value_size) {
+  constexpr std::uint32_t kBatch = 4096;
+  std::vector<std::uint8_t> keys(kBatch * key_size), values(kBatch * value_size);
+  __u32 at{}, count{};
+  for (int result = 0, first = 1; result == 0; first = 0) {
+    count = kBatch;
+    result = bpf_map_lookup_and_delete_batch(hash, first ? nullptr : &at, &at, keys.data(),
+                                             values.data(), &count, nullptr);
+    if (result != 0 && errno != ENOENT) give_up("empty a table");
+  }
+}
+
 }  // namespace
 
 Bench::Bench() : skeleton_{weir_bench_packet_bpf::open_and_load()} {
@@ -76,11 +89,15 @@ void Bench::aim(bool v4, const std::string& client, const std::string& frontend,
   aim_.port = port;
   established_.clear();
   replies_.clear();
+  empty(bpf_map__fd(skeleton_->maps.ref_flows), sizeof(ref_key), sizeof(ref_flow));
 }
 
 int Bench::program(const std::string& name) {
   if (auto* own = bpf_object__find_program_by_name(skeleton_->obj, name.c_str()))
     return bpf_program__fd(own);
+  if (stages_)
+    if (auto* stage = bpf_object__find_program_by_name(stages_->obj, name.c_str()))
+      return bpf_program__fd(stage);
   const auto path = name.starts_with("/") ? name : pins_ + "/programs/" + name;
   const auto known = programs_.find(path);
   if (known != programs_.end()) return known->second;
@@ -132,7 +149,10 @@ void Bench::refer(const Tuple& asked, const Bytes& sent) const {
 }
 
 void Bench::establish_one(int program, bool xdp, const Tuple& asked) {
-  const auto sent = through(program, xdp, frame(aim_, asked));
+  auto sent = through(program, xdp, frame(aim_, asked));
+  // XDP leaves a flow's packet to tc now and then.
+  if (read(aim_, sent).to == asked.to)
+    sent = through(this->program("weir_up_in"), false, frame(aim_, asked));
   const auto reply = mirrored(read(aim_, sent));
   if (reply.from == asked.to) throw std::runtime_error("a request was not translated");
   const auto answered = through(program, xdp, frame(aim_, reply));
@@ -208,11 +228,25 @@ Ran Bench::run(bool xdp, const std::string& name, std::uint32_t count) {
   return {.ns = options.duration, .changed = skeleton_->bss->changed};
 }
 
+// Over the agent's maps, which the object would else look for, and pin, where no agent is.
+void Bench::load_stages() {
+  stages_.reset(weir_bench_stages_bpf::open(nullptr));
+  if (!stages_) give_up("open the stages");
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, stages_->obj) {
+    bpf_map__set_pin_path(map, nullptr);
+    const int fd = bpf_obj_get((pins_ + "/maps/" + bpf_map__name(map)).c_str());
+    if (fd < 0) continue;
+    checked(bpf_map__reuse_fd(map, fd), bpf_map__name(map));
+    close(fd);
+  }
+  if (weir_bench_stages_bpf::load(stages_.get()) != 0) give_up("load the stages");
+}
+
 void Bench::forget() {
   for (const auto* name : {"/maps/weir_half_tcp", "/maps/weir_half_udp"}) {
     const int fd = checked(bpf_obj_get((pins_ + name).c_str()), name);
-    std::array<std::uint8_t, 40> key{};
-    while (bpf_map_get_next_key(fd, nullptr, key.data()) == 0) bpf_map_delete_elem(fd, key.data());
+    empty(fd, sizeof(weir_flow_key), sizeof(weir_flow));
     close(fd);
   }
 }

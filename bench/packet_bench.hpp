@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "packet_frame.hpp"
+#include "weir/abi.h"
 #include "weir_bench_packet.skel.h"
+#include "weir_bench_stages.skel.h"
 
 namespace weir::bench {
 
@@ -31,12 +33,16 @@ class Bench {
   void establish(const std::string& program, std::uint32_t flows);
   void list(const std::string& kind, std::uint32_t count);
   Ran run(bool xdp, const std::string& program, std::uint32_t count);
+  void load_stages();
   void forget();
 
  private:
   struct Deleter {
     void operator()(weir_bench_packet_bpf* skeleton) const {
       weir_bench_packet_bpf::destroy(skeleton);
+    }
+    void operator()(weir_bench_stages_bpf* skeleton) const {
+      weir_bench_stages_bpf::destroy(skeleton);
     }
   };
 
@@ -48,6 +54,7 @@ class Bench {
   void fill(std::vector<Tuple> packets);
 
   std::unique_ptr<weir_bench_packet_bpf, Deleter> skeleton_;
+  std::unique_ptr<weir_bench_stages_bpf, Deleter> stages_;
   std::map<std::string, int> programs_;  // by path of the pin
   std::string pins_;
   std::uint32_t ifindex_{};

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes for the packet bench: each a network namespace with weir on it and nobody at the other end."""
-import contextlib
 import dataclasses
 import json
 import os
@@ -21,7 +20,10 @@ NODE_MAC, GATEWAY_MAC, POD_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:0
 NODE = {4: "10.90.0.1", 6: "fd90::1"}
 GATEWAY = {4: "10.90.0.254", 6: "fd90::fe"}
 LOCAL_POD = {4: "10.244.1.10", 6: "fd00:244:0:1::10"}
-BACKENDS = {4: [f"10.244.2.{i}" for i in range(2, 6)], 6: [f"fd00:244:0:2::{i}" for i in range(2, 6)]}
+# Of the service that is asked: one source address reaches each from 33,511 ports.
+ASKED = {4: [f"10.244.2.{i}" for i in range(2, 18)],
+         6: [f"fd00:244:0:2::{i:x}" for i in range(2, 18)]}
+BACKENDS = {family: addresses[:4] for family, addresses in ASKED.items()}
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 LENGTH = {4: 24, 6: 64}
 ALONE = {4: 32, 6: 128}
@@ -64,7 +66,7 @@ def objects(count):
         one = service(number, f"s{number}", **node_port)
         if number == 0:
             one["spec"]["ports"][0]["nodePort"] = NODE_PORT
-        made += [one, *slices(f"s{number}")]
+        made += [one, *slices(f"s{number}", backends=None if number else ASKED)]
     return made
 
 
@@ -152,19 +154,9 @@ class Cell:
                 raise RuntimeError(f"weir with {node.services} services: {self.log(node)[-2000:]}")
             time.sleep(0.05)
 
-    @contextlib.contextmanager
-    def loaded(self, programs):
-        """An object over the tables of the first node; yields where its programs are pinned."""
-        pins, maps = f"{names.BPFFS}/{self.id}-more", f"{self.nodes[0].pins}/v1/maps"
-        wanted = subprocess.run(["bpftool", "gen", "skeleton", programs], capture_output=True,
-                                text=True, check=True).stdout
-        shared = [word for name in sorted(os.listdir(maps)) if f"struct bpf_map *{name};" in wanted
-                  for word in ("map", "name", name, "pinned", f"{maps}/{name}")]
-        shell.run("bpftool", "prog", "loadall", str(programs), pins, *shared)
-        try:
-            yield pins
-        finally:
-            shutil.rmtree(pins)
+    def forget_flows(self, node):
+        shell.run(*shell.inside(node.namespace), self.binary, "flow", "delete", "--all",
+                  "--pin-path", node.pins)
 
     def __exit__(self, *_error):
         for node in self.nodes:

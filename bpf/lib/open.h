@@ -115,8 +115,8 @@ static long probe_once(__u32 i, struct probe *probe)
 			   : source_port(probe->config, i ? bpf_get_prandom_u32() : probe->bits);
 	if (!s->one.sport)
 		return 1;
-	/* The last one takes what it finds: of half-open flows the newest are kept. */
-	probe->reserved = !reserve(s, probe->key, i == SOURCE_PROBES - 1, probe->config);
+	/* The later ones take what they find half open: of such flows the newest are kept. */
+	probe->reserved = !reserve(s, probe->key, i >= SOURCE_PROBES / 2, probe->config);
 	if (own && !probe->reserved)
 		count(WEIR_flow_moved);
 	return probe->reserved;
