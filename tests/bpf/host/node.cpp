@@ -314,8 +314,13 @@ weir_socket_key socket_key(std::uint64_t cookie, std::uint8_t proto, const End& 
 
 void set_up_loopback(const std::vector<std::string>& ips) {
   shell("ip link set lo up");
-  for (const auto& ip : ips)
-    shell("ip address add " + ip + (ip.find(':') == ip.npos ? "/32" : "/128") + " dev lo");
+  for (const auto& ip : ips) {
+    const bool v4 = ip.find(':') == ip.npos;
+    shell("ip address add " + ip + (v4 ? "/32 dev lo" : "/128 dev lo nodad"));
+    if (!v4)  // the kernel makes its route some time later
+      shell("timeout 5 sh -c 'until ip route get " + ip +
+            " | grep -q ^local; do sleep 0.01; done'");
+  }
 }
 
 std::uint64_t own_netns_cookie() {
