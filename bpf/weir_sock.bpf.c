@@ -15,7 +15,8 @@ enum { REFUSED = -111, TIMED_OUT = -110 };
 /* What cgroup programs return. */
 enum { DENY = 0, ALLOW = 1 };
 
-static __always_inline bool of_this_namespace(struct bpf_sock_addr *ctx)
+/* ctx: of any of these programs. */
+static __always_inline bool of_this_namespace(void *ctx)
 {
 	const struct weir_config *cfg = config();
 
@@ -72,21 +73,43 @@ static __always_inline int refuse(enum weir_counter why, int error)
 }
 
 /*
+ * Whether this socket may have had a connection before. The kernel forgets the
+ * port of one that failed or ended, but not the address.
+ */
+static __always_inline bool used4(const struct bpf_sock *sk)
+{
+	return sk && sk->dst_ip4;
+}
+
+static __always_inline bool used6(const struct bpf_sock *sk)
+{
+	return sk && (sk->dst_ip6[0] | sk->dst_ip6[1] | sk->dst_ip6[2] | sk->dst_ip6[3]);
+}
+
+/*
  * A socket that goes straight to a backend of a service that it used before:
  * from now on the address is called what it is.
  */
-static __always_inline void rename(struct weir_socket_key *key, struct weir_socket *socket)
+static __always_inline void rename(struct bpf_sock_addr *ctx, struct weir_socket_key *key,
+				   bool used)
 {
 	struct weir_peer peer = { .service = key->end };
+	struct weir_socket *socket;
 	struct weir_peer old;
 
-	if (peer_find(key, &old))
+	if (key->end.proto == NEXT_TCP) {
+		if (used)
+			stream_forget(key->cookie);
+		return;
+	}
+	socket = bpf_sk_storage_get(&weir_socket, ctx->sk, NULL, 0);
+	if (socket && peer_find(key, &old))
 		peer_put(socket, key, &peer);
 }
 
-/* Notes both ways of the exchange; without that, replies would come from a stranger. */
-static __always_inline void note(struct bpf_sock_addr *ctx, const struct weir_socket_key *service,
-				 const struct host_pick *pick)
+static __always_inline void note_datagrams(struct bpf_sock_addr *ctx,
+					   const struct weir_socket_key *service,
+					   const struct host_pick *pick)
 {
 	struct weir_socket *socket =
 		bpf_sk_storage_get(&weir_socket, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
@@ -102,33 +125,39 @@ static __always_inline void note(struct bpf_sock_addr *ctx, const struct weir_so
 		.service = pick->service,
 	};
 
-	if (!socket || peer_put(socket, &backend, &peer))
+	if (!socket || peer_put(socket, &backend, &peer) || sticky_put(socket, service, &sticky))
 		host_count(WEIR_host_unnoted);
-	else if (service->end.proto == NEXT_UDP && sticky_put(socket, service, &sticky))
+}
+
+/* Notes both ways of the exchange; without that, replies would come from a stranger. */
+static __always_inline void note(struct bpf_sock_addr *ctx, const struct weir_socket_key *service,
+				 const struct host_pick *pick, bool fresh)
+{
+	if (!fresh || service->end.proto != NEXT_TCP) /* what is sent to an address is UDP */
+		note_datagrams(ctx, service, pick);
+	else if (!stream_put(service->cookie, &service->end, &pick->backend))
 		host_count(WEIR_host_unnoted);
 }
 
 /* connect() and sendmsg(): ALLOW with *to set if there is something to write. */
 static __always_inline int forward(struct bpf_sock_addr *ctx, struct weir_addr addr, bool fresh,
-				   struct weir_end *to)
+				   bool used, struct weir_end *to)
 {
 	struct weir_socket_key key = key_of(ctx, addr);
 	struct host_pick pick = {};
 	enum weir_counter why = host_pick(&key, fresh, &pick);
-	struct weir_socket *socket;
 
 	switch (why) {
 	case HOST_CHOSEN:
-		note(ctx, &key, &pick);
+		note(ctx, &key, &pick, fresh);
 		*to = pick.backend;
 		host_count(WEIR_forward_host);
 		return ALLOW;
 	case WEIR_pass_host_stranger:
 	case WEIR_pass_host_no_service:
 		host_count(why);
-		socket = fresh ? bpf_sk_storage_get(&weir_socket, ctx->sk, NULL, 0) : NULL;
-		if (socket)
-			rename(&key, socket);
+		if (fresh)
+			rename(ctx, &key, used);
 		return ALLOW;
 	case WEIR_answer_host_refused:
 		return refuse(why, REFUSED);
@@ -153,6 +182,18 @@ static __always_inline bool reverse(struct bpf_sock_addr *ctx, struct weir_addr 
 	return true;
 }
 
+/* The same for a connection. The namespace is asked first: it costs less than the table. */
+static __always_inline bool reverse_stream(struct bpf_sock_addr *ctx, struct weir_addr addr,
+					   struct weir_end *to)
+{
+	struct weir_socket_key key;
+
+	if (!of_this_namespace(ctx))
+		return false;
+	key = key_of(ctx, addr);
+	return stream_find(key.cookie, &key.end, to);
+}
+
 static __always_inline int forward4(struct bpf_sock_addr *ctx, bool fresh)
 {
 	struct weir_end to = {};
@@ -160,7 +201,7 @@ static __always_inline int forward4(struct bpf_sock_addr *ctx, bool fresh)
 
 	if (!balanced(ctx) || !of_this_namespace(ctx))
 		return ALLOW;
-	verdict = forward(ctx, address4(ctx), fresh, &to);
+	verdict = forward(ctx, address4(ctx), fresh, used4(ctx->sk), &to);
 	if (!end_none(&to))
 		write4(ctx, &to);
 	return verdict;
@@ -173,30 +214,10 @@ static __always_inline int forward6(struct bpf_sock_addr *ctx, bool fresh)
 
 	if (!balanced(ctx) || !of_this_namespace(ctx))
 		return ALLOW;
-	verdict = forward(ctx, address6(ctx), fresh, &to);
+	verdict = forward(ctx, address6(ctx), fresh, used6(ctx->sk), &to);
 	if (!end_none(&to))
 		write6(ctx, &to);
 	return verdict;
-}
-
-static __always_inline bool reverse4(struct bpf_sock_addr *ctx)
-{
-	struct weir_end to;
-
-	if (!balanced(ctx) || !reverse(ctx, address4(ctx), &to))
-		return false;
-	write4(ctx, &to);
-	return true;
-}
-
-static __always_inline bool reverse6(struct bpf_sock_addr *ctx)
-{
-	struct weir_end to;
-
-	if (!balanced(ctx) || !reverse(ctx, address6(ctx), &to))
-		return false;
-	write6(ctx, &to);
-	return true;
 }
 
 SEC("cgroup/connect4")
@@ -227,38 +248,72 @@ int weir_sendmsg6(struct bpf_sock_addr *ctx)
 SEC("cgroup/recvmsg4")
 int weir_recvmsg4(struct bpf_sock_addr *ctx)
 {
-	if (reverse4(ctx))
-		host_count(WEIR_reply_host);
+	struct weir_end to;
+
+	if (ctx->protocol != NEXT_UDP || !reverse(ctx, address4(ctx), &to))
+		return ALLOW;
+	write4(ctx, &to);
+	host_count(WEIR_reply_host);
 	return ALLOW;
 }
 
 SEC("cgroup/recvmsg6")
 int weir_recvmsg6(struct bpf_sock_addr *ctx)
 {
-	if (reverse6(ctx))
-		host_count(WEIR_reply_host);
+	struct weir_end to;
+
+	if (ctx->protocol != NEXT_UDP || !reverse(ctx, address6(ctx), &to))
+		return ALLOW;
+	write6(ctx, &to);
+	host_count(WEIR_reply_host);
 	return ALLOW;
+}
+
+static __always_inline bool peer_name(struct bpf_sock_addr *ctx, struct weir_addr addr,
+				      struct weir_end *to)
+{
+	switch (ctx->protocol) {
+	case NEXT_TCP:
+		return reverse_stream(ctx, addr, to);
+	case NEXT_UDP:
+		return reverse(ctx, addr, to);
+	default:
+		return false;
+	}
 }
 
 SEC("cgroup/getpeername4")
 int weir_peername4(struct bpf_sock_addr *ctx)
 {
-	reverse4(ctx);
+	struct weir_end to;
+
+	if (peer_name(ctx, address4(ctx), &to))
+		write4(ctx, &to);
 	return ALLOW;
 }
 
 SEC("cgroup/getpeername6")
 int weir_peername6(struct bpf_sock_addr *ctx)
 {
-	reverse6(ctx);
+	struct weir_end to;
+
+	if (peer_name(ctx, address6(ctx), &to))
+		write6(ctx, &to);
 	return ALLOW;
 }
 
+/* Of UDP, whoever has no storage has used no service. */
 SEC("cgroup/sock_release")
 int weir_release(struct bpf_sock *ctx)
 {
-	const struct weir_socket *socket = bpf_sk_storage_get(&weir_socket, ctx, NULL, 0);
+	const struct weir_socket *socket;
 
+	if (ctx->protocol == NEXT_TCP) {
+		if (of_this_namespace(ctx))
+			stream_forget(bpf_get_socket_cookie(ctx));
+		return ALLOW;
+	}
+	socket = bpf_sk_storage_get(&weir_socket, ctx, NULL, 0);
 	if (socket)
 		socket_forget(socket, bpf_get_socket_cookie(ctx));
 	return ALLOW;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What is known of a socket of the node: which service each backend stands for,
- * and which backend it keeps to. Everything is on the stack: the programs that
- * use this run in their process's context and may be interrupted, by a softirq
- * or by another process's program, on the CPU that they run on.
+ * What is known of a UDP socket of the node: which service each backend stands
+ * for, and which backend it keeps to. (Of a TCP socket: stream.h.) Everything is
+ * on the stack: the programs that use this run in their process's context and
+ * may be interrupted, by a softirq or by another process's program, on the CPU
+ * that they run on.
  *
  * The kernel holds the socket's lock around all of them but release, which
  * nobody else can be there for, so a chain has one writer at a time.
@@ -13,6 +14,7 @@
 
 #include "hash.h"
 #include "maps.h"
+#include "stream.h"
 
 /* LRU, so that a chain that lost a link, and with it its tail, is no leak for good. */
 struct {
@@ -31,7 +33,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } weir_sticky SEC(".maps");
 
-/* Only sockets that have used a service have one. The kernel frees it with the socket. */
+/* Only UDP sockets that have used a service have one. The kernel frees it with the socket. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__type(key, int);
@@ -56,16 +58,6 @@ static __always_inline __u32 socket_check(const struct weir_socket_key *key, con
 	for (__u32 i = 0; i < words; i++)
 		h = (h ^ word[i]) * HASH_GOLDEN;
 	return h >> 32;
-}
-
-static __always_inline bool end_none(const struct weir_end *end)
-{
-	return !end->proto;
-}
-
-static __always_inline bool end_equal(const struct weir_end *a, const struct weir_end *b)
-{
-	return addr_equal(&a->addr, &b->addr) && a->port == b->port && a->proto == b->proto;
 }
 
 /* Copies a record out. False if there is none, or it became another's meanwhile. */

@@ -6,9 +6,7 @@
 #ifndef WEIR_ABI_SOCKET_H
 #define WEIR_ABI_SOCKET_H
 
-#define WEIR_MAX_SOCKETS 65536 /* entries of weir_peer, and of weir_sticky */
-
-/* ---- weir_peer, weir_sticky: struct weir_socket_key -> what a socket of the node did ------- */
+#define WEIR_MAX_SOCKETS 65536 /* records in weir_stream, in weir_peer, and in weir_sticky */
 
 /* One end that a socket talks to. All zero: none. */
 struct weir_end {
@@ -17,6 +15,34 @@ struct weir_end {
 	__u8 proto; /* IPPROTO_* */
 	__u8 zero;
 };
+
+/* ---- weir_stream: low bits of a cookie -> what TCP sockets of the node did ----------------- */
+
+/*
+ * What a process calls the backend that its socket was connected to. check, a
+ * hash of the cookie and of all before it, tells a record that two sockets wrote
+ * to at once.
+ */
+struct weir_stream {
+	struct weir_end service;
+	struct weir_end backend;
+	__u32 check;
+};
+
+#define WEIR_STREAM_WAYS 4
+#define WEIR_STREAM_SETS (WEIR_MAX_SOCKETS / WEIR_STREAM_WAYS)
+
+/*
+ * An entry of the array. The kernel counts cookies up, so sets fill evenly, and
+ * sockets of the same time are neighbours in memory. The cookies come first: most
+ * sockets have no record and look no further.
+ */
+struct weir_stream_set {
+	__u64 cookie[WEIR_STREAM_WAYS]; /* of the socket that has this way; 0: free */
+	struct weir_stream way[WEIR_STREAM_WAYS];
+};
+
+/* ---- weir_peer, weir_sticky: struct weir_socket_key -> what a UDP socket of the node did --- */
 
 struct weir_socket_key {
 	__u64 cookie;	     /* of the socket; the kernel gives none out twice */
@@ -47,7 +73,7 @@ struct weir_sticky {
 	__u32 check;
 };
 
-/* weir_socket, socket storage: where the chains of a socket begin. */
+/* weir_socket, socket storage: where the chains of a UDP socket begin. */
 struct weir_socket {
 	struct weir_end peer;
 	struct weir_end sticky;

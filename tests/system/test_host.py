@@ -149,14 +149,22 @@ class Host(base.ClusterCase):
 
     def test_nothing_is_kept_of_closed_sockets(self):
         agent = self.cluster.agents["node1"]
-        for offer in BACKENDS:
-            self.call("node1", "socket_open", name=offer.name, proto="udp", port=80,
-                      address=offer.cluster_ip.address[4])
-        tables = ("weir_peer", "weir_sticky")
-        self.assertEqual([len(agent.query("map", "dump", table)) for table in tables], [2, 2])
-        for offer in BACKENDS:
-            self.call("node1", "socket_close", name=offer.name)
-        self.assertEqual([agent.query("map", "dump", table) for table in tables], [[], []])
+        for proto, tables in (("udp", ("weir_peer", "weir_sticky")), ("tcp", ("weir_stream",))):
+            with self.subTest(proto=proto):
+                for offer in BACKENDS:
+                    self.call("node1", "socket_open", name=offer.name, proto=proto, port=80,
+                              address=offer.cluster_ip.address[4])
+                dumps = [agent.query("map", "dump", table) for table in tables]
+                self.assertEqual({len(rows) for rows in dumps}, {2})
+                self.assertEqual({row["service"] for row in dumps[0]},
+                                 {f"{offer.cluster_ip.address[4]}:80" for offer in BACKENDS})
+                self.assertEqual({row["backend"] for row in dumps[0]},
+                                 {f"{self.cluster.pods[pod].address(4)}:8000"
+                                  for pod in BACKENDS.values()})
+                for offer in BACKENDS:
+                    self.call("node1", "socket_close", name=offer.name)
+                self.assertEqual([row for table in tables
+                                  for row in agent.query("map", "dump", table)], [])
 
     # ---- the only backend of a service goes, and another comes ----
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include "cli/decode_rows.hpp"
@@ -108,6 +109,30 @@ Result<Listing> dump_devices(const kernel::Pins& pins, const std::string& name) 
   return listing;
 }
 
+// The sets are of no interest, only who is in them.
+Result<Listing> dump_streams(const kernel::Pins& pins, const std::string& name) {
+  auto fd = kernel::open_map(pins, name);
+  if (!fd) return std::unexpected{std::move(fd.error())};
+  auto info = kernel::map_info(fd->get());
+  if (!info) return std::unexpected{std::move(info.error())};
+  if (info->value_size != sizeof(weir_stream_set))
+    return fail("map {} has another layout (value {} bytes)", name, info->value_size);
+  std::map<std::uint64_t, weir_stream> sockets;
+  auto done = walk(fd->get(), *info, [&](Bytes, Bytes value) {
+    weir_stream_set set{};
+    std::memcpy(&set, value.data(), sizeof set);
+    for (std::size_t i = 0; i < WEIR_STREAM_WAYS; ++i)
+      if (set.cookie[i] != 0) sockets.emplace(set.cookie[i], set.way[i]);
+  });
+  if (!done) return std::unexpected{std::move(done.error())};
+  Listing listing{.columns = {"socket", "backend", "service", "check"}, .rows = {}};
+  for (const auto& [cookie, way] : sockets)
+    listing.rows.push_back({cookie, end_text(way.backend.addr, way.backend.port),
+                            end_text(way.service.addr, way.service.port),
+                            std::uint64_t{way.check}});
+  return listing;
+}
+
 // Storage of sockets has no keys to walk; weir_peer and weir_sticky say all that is in it.
 Result<Listing> dump_nothing(const kernel::Pins&, const std::string& name) {
   return fail("{}: the kernel shows it socket by socket only; see weir_peer and weir_sticky", name);
@@ -134,7 +159,7 @@ Result<Listing> dump_raw(const kernel::Pins& pins, const std::string& name) {
   return listing;
 }
 
-constexpr std::array<std::pair<std::string_view, Dump>, 24> kDumps{{
+constexpr std::array<std::pair<std::string_view, Dump>, 25> kDumps{{
     {"weir_address", dump_hash<weir_addr, weir_address>},
     {"weir_service", dump_hash<weir_service_key, weir_service>},
     {"weir_current", dump_array<__u32>},
@@ -152,6 +177,7 @@ constexpr std::array<std::pair<std::string_view, Dump>, 24> kDumps{{
     {"weir_config", dump_array<weir_config>},
     {"weir_state", dump_array<weir_state>},
     {"weir_stat", dump_array<weir_stat>},
+    {"weir_stream", dump_streams},
     {"weir_peer", dump_hash<weir_socket_key, weir_peer>},
     {"weir_sticky", dump_hash<weir_socket_key, weir_sticky>},
     {"weir_socket", dump_nothing},

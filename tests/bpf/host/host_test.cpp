@@ -308,21 +308,6 @@ TEST_CASE("nothing is kept of a socket that is closed") {
   }
 }
 
-TEST_CASE("a TCP socket is freed too, connected or not") {
-  Node node;
-  node.serve(IPPROTO_TCP, {{{kNet4.cluster_ip, kPort}, WEIR_FRONTEND_CLUSTER_IP}}, {kNet4.pod0});
-  for (const bool listening : {false, true}) {
-    Socket server{AF_INET, SOCK_STREAM};
-    if (listening) server.listen_at({kNet4.pod0, kTarget});
-    Socket client{AF_INET, SOCK_STREAM};
-    CHECK(client.connect({kNet4.cluster_ip, kPort}) == (listening ? 0 : ECONNREFUSED));
-    CHECK(node.peers() == 1);
-    CHECK(node.stickies() == 0);
-    client.close();
-    CHECK(node.peers() == 0);
-  }
-}
-
 TEST_CASE("a record that is not this socket's is none") {
   const Net& net = any_net();
   Node node;

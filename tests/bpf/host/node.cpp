@@ -7,14 +7,19 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
+#include <span>
 #include <stdexcept>
+#include <string_view>
 
 #include "weir_sock.skel.h"
 
@@ -86,7 +91,9 @@ weir_sock_bpf* load() {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skeleton->obj) {
     need(bpf_map__set_pin_path(map, nullptr) == 0, "keep unpinned");
-    if (bpf_map__type(map) == BPF_MAP_TYPE_ARRAY && bpf_map__max_entries(map) > kEntries)
+    if (bpf_map__name(map) == std::string_view{"weir_stream"})  // so that it can be looked through
+      need(bpf_map__set_map_flags(map, BPF_F_MMAPABLE) == 0, "flags");
+    else if (bpf_map__type(map) == BPF_MAP_TYPE_ARRAY && bpf_map__max_entries(map) > kEntries)
       need(bpf_map__set_max_entries(map, kEntries) == 0, "size");
   }
   need(weir_sock_bpf::load(skeleton) == 0, "load weir_sock");
@@ -151,6 +158,23 @@ std::vector<Key> keys(const char* map) {
   return all;
 }
 
+// Every set.
+std::span<const weir_stream_set> stream_sets() {
+  static const auto* all = static_cast<const weir_stream_set*>(
+      ::mmap(nullptr, WEIR_STREAM_SETS * sizeof(weir_stream_set), PROT_READ, MAP_SHARED,
+             Edge::get().map("weir_stream"), 0));
+  need(all != MAP_FAILED, "map weir_stream");
+  return {all, WEIR_STREAM_SETS};
+}
+
+std::size_t used_ways(const weir_stream_set& set) {
+  return WEIR_STREAM_WAYS - static_cast<std::size_t>(std::ranges::count(set.cookie, 0));
+}
+
+std::uint32_t set_of(std::uint64_t cookie) {
+  return static_cast<std::uint32_t>(cookie % WEIR_STREAM_SETS);
+}
+
 template <class Key>
 void clear(const char* map) {
   for (const auto& key : keys<Key>(map)) bpf_map_delete_elem(Edge::get().map(map), &key);
@@ -173,6 +197,8 @@ Node::Node() {
   clear<weir_service_key>("weir_service");
   clear<weir_socket_key>("weir_peer");
   clear<weir_socket_key>("weir_sticky");
+  for (std::uint32_t i = 0; i < WEIR_STREAM_SETS; ++i)
+    if (used_ways(stream_sets()[i]) != 0) put("weir_stream", i, weir_stream_set{});
   for (std::uint32_t i = 0; i < kEntries; ++i) {
     put("weir_current", i, std::uint32_t{});
     put("weir_backend", i, weir_backend{});
@@ -281,6 +307,11 @@ std::uint64_t Node::count(weir_counter counter) const {
 std::size_t Node::peers() const {
   return keys<weir_socket_key>("weir_peer").size();
 }
+std::size_t Node::streams() const {
+  std::size_t sum = 0;
+  for (const auto& set : stream_sets()) sum += used_ways(set);
+  return sum;
+}
 std::size_t Node::stickies() const {
   return keys<weir_socket_key>("weir_sticky").size();
 }
@@ -295,6 +326,25 @@ std::optional<weir_peer> Node::peer(const weir_socket_key& key) const {
   weir_peer found{};
   if (bpf_map_lookup_elem(Edge::get().map("weir_peer"), &key, &found) != 0) return std::nullopt;
   return found;
+}
+std::optional<weir_stream> Node::stream(std::uint64_t cookie) const {
+  const auto& set = stream_sets()[set_of(cookie)];
+  const auto* way = std::ranges::find(set.cookie, cookie);
+  if (way == std::end(set.cookie)) return std::nullopt;
+  return set.way[way - std::begin(set.cookie)];
+}
+void Node::set_stream(std::uint64_t of, std::uint64_t cookie, const weir_stream& stream) {
+  auto set = stream_sets()[set_of(of)];
+  auto* way = std::ranges::find(set.cookie, of);
+  need(way != std::end(set.cookie), "a socket's record");
+  *way = cookie;
+  set.way[way - std::begin(set.cookie)] = stream;
+  put("weir_stream", set_of(of), set);
+}
+void Node::crowd(std::uint64_t cookie, std::size_t ways) {
+  weir_stream_set set{};
+  for (std::size_t i = 0; i < ways; ++i) set.cookie[i] = i + 1;
+  put("weir_stream", set_of(cookie), set);
 }
 void Node::set_peer(const weir_socket_key& key, const weir_peer& peer) {
   put("weir_peer", key, peer);

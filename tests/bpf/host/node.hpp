@@ -63,11 +63,18 @@ class Node {
   void prefer(std::uint32_t service, std::uint32_t backend);
 
   [[nodiscard]] std::uint64_t count(weir_counter counter) const;
+  [[nodiscard]] std::size_t streams() const;
   [[nodiscard]] std::size_t peers() const;
   [[nodiscard]] std::size_t stickies() const;
   [[nodiscard]] weir_backend backend(std::uint32_t index) const;
   [[nodiscard]] weir_stat stat(std::uint32_t service) const;
   [[nodiscard]] std::optional<weir_peer> peer(const weir_socket_key& key) const;
+  // Of a TCP socket; that it has one.
+  [[nodiscard]] std::optional<weir_stream> stream(std::uint64_t cookie) const;
+  // In place of a socket's: the record and the cookie of its way.
+  void set_stream(std::uint64_t of, std::uint64_t cookie, const weir_stream& stream);
+  // So many ways of a socket's set are others'.
+  void crowd(std::uint64_t cookie, std::size_t ways);
   void set_peer(const weir_socket_key& key, const weir_peer& peer);
   void erase_peer(const weir_socket_key& key);
 

@@ -92,6 +92,23 @@ int Socket::send_to(const End& to, const std::string& text) {
   return ::sendto(fd(), text.data(), text.size(), 0, raw.get(), raw.size) >= 0 ? 0 : errno;
 }
 
+int Socket::open_with(const End& to) {
+  Raw raw = to_raw(to);
+  return ::sendto(fd(), "who", 3, MSG_FASTOPEN, raw.get(), raw.size) >= 0 ? 0 : errno;
+}
+
+void Socket::disconnect() {
+  sockaddr none{};
+  none.sa_family = AF_UNSPEC;
+  need(::connect(fd(), &none, sizeof none) == 0, "disconnect");
+}
+
+void Socket::reset() {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  need(::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0, "SO_LINGER");
+  close();
+}
+
 std::optional<Socket::Received> Socket::receive() {
   return receive(500);
 }
@@ -128,6 +145,13 @@ std::uint64_t Socket::cookie() const {
   std::uint64_t value = 0;
   socklen_t size = sizeof value;
   need(::getsockopt(fd(), SOL_SOCKET, SO_COOKIE, &value, &size) == 0, "SO_COOKIE");
+  return value;
+}
+
+int Socket::error() const {
+  int value = 0;
+  socklen_t size = sizeof value;
+  need(::getsockopt(fd(), SOL_SOCKET, SO_ERROR, &value, &size) == 0, "SO_ERROR");
   return value;
 }
 

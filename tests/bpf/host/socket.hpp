@@ -45,6 +45,9 @@ class Socket {
   void listen_at(const End& at);
   Socket accept();
   void close() { fd_ = UniqueFd{}; }
+  void disconnect();             // what connect() does with AF_UNSPEC
+  void reset();                  // close, TCP with a RST
+  int open_with(const End& to);  // TCP fast open, with a few bytes
 
  private:
   std::optional<Received> receive(int within_ms);

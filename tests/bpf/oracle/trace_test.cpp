@@ -146,10 +146,11 @@ using Content = std::map<std::string, std::map<std::string, std::string>>;  // m
 // Of every pinned map that has keys; counts of all CPUs as they are.
 Content content(const kernel::Pins& pins) {
   Content all;
-  for (const auto* name : {"weir_address", "weir_service", "weir_current", "weir_version",
-                           "weir_slot", "weir_backend", "weir_device", "weir_config", "weir_flow",
-                           "weir_half_tcp", "weir_half_udp", "weir_affinity", "weir_fragment",
-                           "weir_stat", "weir_counter", "weir_peer", "weir_sticky", "weir_name"}) {
+  for (const auto* name :
+       {"weir_address", "weir_service", "weir_current", "weir_version", "weir_slot", "weir_backend",
+        "weir_device", "weir_config", "weir_flow", "weir_half_tcp", "weir_half_udp",
+        "weir_affinity", "weir_fragment", "weir_stat", "weir_counter", "weir_stream", "weir_peer",
+        "weir_sticky", "weir_name"}) {
     const auto fd = need(kernel::open_map(pins, name));
     const auto info = need(kernel::map_info(fd.get()));
     const auto cpus = std::string{name} == "weir_counter"

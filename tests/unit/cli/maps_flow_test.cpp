@@ -339,7 +339,23 @@ TEST_CASE("deleting what somebody else has deleted meanwhile corrects nothing") 
   CHECK(maps.array<weir_backend>("weir_backend")[5].live == 0);
 }
 
-TEST_CASE("map dump: what is kept of the sockets of the node") {
+TEST_CASE("map dump: what is kept of the TCP sockets of the node") {
+  PinnedMaps maps;
+  weir_stream_set set{};
+  set.cookie[2] = 77;
+  set.way[2].service = {
+      .addr = address("10.96.0.1"), .port = htons(80), .proto = IPPROTO_TCP, .zero = 0};
+  set.way[2].backend = {
+      .addr = address("10.244.1.5"), .port = htons(8080), .proto = IPPROTO_TCP, .zero = 0};
+  maps.put("weir_stream", std::uint32_t{3}, set);
+  const auto streams = run_json(command(maps, {"map", "dump", "weir_stream"}));
+  REQUIRE(streams.Size() == 1);
+  CHECK(streams[0]["socket"].GetUint64() == 77);
+  CHECK(std::string{streams[0]["backend"].GetString()} == "10.244.1.5:8080");
+  CHECK(std::string{streams[0]["service"].GetString()} == "10.96.0.1:80");
+}
+
+TEST_CASE("map dump: what is kept of the UDP sockets of the node") {
   PinnedMaps maps;
   weir_socket_key key{};
   key.cookie = 77;

@@ -90,7 +90,7 @@ TEST_CASE("status: the fill of every table") {
 
   const auto status = run_json(command(maps, {"status"}));
   const auto& tables = status["tables"];
-  CHECK(tables.Size() == 22);
+  CHECK(tables.Size() == 23);
   const auto entries = [&](const char* name) {
     return row_of(tables, "table", name)["entries"].GetUint64();
   };
@@ -155,7 +155,7 @@ TEST_CASE("status shows what is attached where, and cleanup takes it off") {
   const auto removed = run_json(command(maps, {"cleanup"}));
   CHECK(removed["attachments_removed"].GetUint64() == 1);
   CHECK(removed["programs_removed"].GetUint64() == 1);
-  CHECK(removed["maps_removed"].GetUint64() == 22);
+  CHECK(removed["maps_removed"].GetUint64() == 23);
   CHECK_FALSE(std::filesystem::exists(maps.pins().path()));
   // The device is free again: its program is gone, and not only the pin.
   __u32 id = 1;
@@ -243,7 +243,7 @@ TEST_CASE("drops: summed over the CPUs, zeros on request") {
 TEST_CASE("map list: layout and size") {
   PinnedMaps maps;
   const auto rows = run_json(command(maps, {"map", "list"}));
-  CHECK(rows.Size() == 22);
+  CHECK(rows.Size() == 23);
   CHECK(std::string{rows[0]["map"].GetString()} == "weir_address");
   const auto& flow = row_of(rows, "map", "weir_flow");
   CHECK(std::string{flow["type"].GetString()} == "hash");

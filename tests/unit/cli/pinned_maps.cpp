@@ -70,6 +70,7 @@ constexpr std::array kLayouts{
     Layout{"weir_device", BPF_MAP_TYPE_HASH, 4, sizeof(weir_device), kEntries, 0},
     Layout{"weir_counter", BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, WEIR_COUNTER_MAX, 0},
     Layout{"weir_name", BPF_MAP_TYPE_HASH, 4, sizeof(weir_name), kEntries, 0},
+    Layout{"weir_stream", BPF_MAP_TYPE_ARRAY, 4, sizeof(weir_stream_set), kEntries, 0},
     Layout{"weir_peer", BPF_MAP_TYPE_LRU_HASH, sizeof(weir_socket_key), sizeof(weir_peer), kEntries,
            0},
     Layout{"weir_sticky", BPF_MAP_TYPE_LRU_HASH, sizeof(weir_socket_key), sizeof(weir_sticky),
