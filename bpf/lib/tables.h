@@ -44,14 +44,6 @@ static __always_inline __u32 now_ticks(void)
 	return known;
 }
 
-/* enum weir_address_bit of an address; 0 for a stranger's. */
-static __always_inline __u32 address_bits(const struct weir_addr *addr)
-{
-	const struct weir_address *known = bpf_map_lookup_elem(&weir_address, addr);
-
-	return known ? known->bits : 0;
-}
-
 /* At least the bits that address_bits() would give, at a tenth of its price. */
 static __always_inline __u32 address_filter(const struct weir_addr *addr)
 {
@@ -59,6 +51,17 @@ static __always_inline __u32 address_filter(const struct weir_addr *addr)
 	const __u64 *slots = bpf_map_lookup_elem(&weir_filter, &word);
 
 	return slots ? READ_ONCE(*slots) >> slot % 8 * 8 & 0xff : 0xff;
+}
+
+/* enum weir_address_bit of an address; 0 for a stranger's. */
+static __always_inline __u32 address_bits(const struct weir_addr *addr)
+{
+	const struct weir_address *known;
+
+	if (!address_filter(addr))
+		return 0;
+	known = bpf_map_lookup_elem(&weir_address, addr);
+	return known ? known->bits : 0;
 }
 
 /* Whether a flow or a node port may be at this port of the node's own addresses. */

@@ -335,7 +335,8 @@ struct weir_state {
 
 /* ---- sizes that are not options ------------------------------------------------------------ */
 
-#define WEIR_MAX_DEVICES 65536
+#define WEIR_MAX_DEVICES  65536
+#define WEIR_MAX_SERVICES 0xffffff /* what a flow has room for */
 
 #ifdef __cplusplus
 #define WEIR_ASSERT(cond, why) static_assert(cond, why)

@@ -133,6 +133,28 @@ Result<Listing> dump_streams(const kernel::Pins& pins, const std::string& name) 
   return listing;
 }
 
+// Each slot that has anything, by its address's place: see weir_filter_slot().
+Result<Listing> dump_filter(const kernel::Pins& pins, const std::string& name) {
+  const auto words = MappedArray<__u64>::open(pins, name, false);
+  if (!words) return std::unexpected{words.error()};
+  Listing listing{.columns = {"slot", "bits"}, .rows = {}};
+  for (std::uint32_t i = 0; i < words->size(); ++i)
+    for (std::uint32_t byte = 0; byte < 8; ++byte)
+      if (const auto set = static_cast<__u32>((*words)[i] >> 8 * byte & 0xff); set != 0)
+        listing.rows.push_back({std::uint64_t{i} * 8 + byte, address_bits_text(set)});
+  return listing;
+}
+
+Result<Listing> dump_ports(const kernel::Pins& pins, const std::string& name) {
+  const auto words = MappedArray<__u64>::open(pins, name, false);
+  if (!words) return std::unexpected{words.error()};
+  Listing listing{.columns = {"port"}, .rows = {}};
+  for (std::uint64_t port = 0; port < std::uint64_t{words->size()} * 64; ++port)
+    if (((*words)[static_cast<std::uint32_t>(port / 64)] >> port % 64 & 1) != 0)
+      listing.rows.push_back({port});
+  return listing;
+}
+
 // Storage of sockets has no keys to walk; weir_peer and weir_sticky say all that is in it.
 Result<Listing> dump_nothing(const kernel::Pins&, const std::string& name) {
   return fail("{}: the kernel shows it socket by socket only; see weir_peer and weir_sticky", name);
@@ -159,8 +181,10 @@ Result<Listing> dump_raw(const kernel::Pins& pins, const std::string& name) {
   return listing;
 }
 
-constexpr std::array<std::pair<std::string_view, Dump>, 25> kDumps{{
+constexpr std::array<std::pair<std::string_view, Dump>, 27> kDumps{{
     {"weir_address", dump_hash<weir_addr, weir_address>},
+    {"weir_filter", dump_filter},
+    {"weir_port", dump_ports},
     {"weir_service", dump_hash<weir_service_key, weir_service>},
     {"weir_current", dump_array<__u32>},
     {"weir_version", dump_array<weir_version>},

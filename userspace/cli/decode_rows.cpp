@@ -74,11 +74,15 @@ std::string block_text(const weir_block& block) {
 
 }  // namespace
 
+Cell address_bits_text(std::uint32_t set) {
+  return bits(set, kAddressBits);
+}
+
 Columns columns(const weir_addr*, const weir_address*) {
   return {"address", "bits"};
 }
 Row row(const weir_addr& key, const weir_address& value) {
-  return {address_text(key), bits(value.bits, kAddressBits)};
+  return {address_text(key), address_bits_text(value.bits)};
 }
 
 Columns columns(const weir_service_key*, const weir_service*) {

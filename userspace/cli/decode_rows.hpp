@@ -20,6 +20,7 @@ struct Index {
 using Columns = std::vector<std::string>;
 using Row = std::vector<Cell>;
 
+Cell address_bits_text(std::uint32_t set);  // enum weir_address_bit
 Columns columns(const weir_addr*, const weir_address*);
 Row row(const weir_addr& key, const weir_address& value);
 Columns columns(const weir_service_key*, const weir_service*);

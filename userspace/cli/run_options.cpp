@@ -50,8 +50,8 @@ Result<> store_blocks(const Values& values, std::vector<Cidr>& to) {
 }
 
 // The most is what fits the kernel's tables and the ABI's 32-bit ids.
-Result<> store_limit(const std::string& text, std::uint32_t& to) {
-  auto number = parse_number(text, 1, 1U << 28);
+Result<> store_limit(const std::string& text, std::uint32_t& to, std::uint32_t most = 1U << 28) {
+  auto number = parse_number(text, 1, most);
   if (!number) return std::unexpected{std::move(number.error())};
   to = static_cast<std::uint32_t>(*number);
   return {};
@@ -188,7 +188,9 @@ constexpr std::array kFlags{
     RunFlag{"pin-path", "DIR", "Where the tables are pinned, on a bpf file system", false,
             [](const Values& v, Options& o) { return store_text(v[0], o.pin_path); }},
     RunFlag{"max-services", "N", "Service ports, each family by itself (65536)", false,
-            [](const Values& v, Options& o) { return store_limit(v[0], o.limits.services); }},
+            [](const Values& v, Options& o) {
+              return store_limit(v[0], o.limits.services, WEIR_MAX_SERVICES);
+            }},
     RunFlag{"max-backends", "N", "Backends of all service ports (262144)", false,
             [](const Values& v, Options& o) { return store_limit(v[0], o.limits.backends); }},
     RunFlag{"max-slots", "N", "Places in all lists of backends (2097152)", false,

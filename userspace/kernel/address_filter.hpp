@@ -16,7 +16,10 @@ class AddressFilter {
   // Before the address is put: a packet that the filter lets pass is not looked at again.
   void add(const weir_addr& address, std::uint32_t bits);
   // After an address was erased. Its bits stay, which is only slow, until there are too many such.
-  void removed() { ++removed_; }
+  void removed() {
+    ++removed_;
+    if (held_ > 0) --held_;
+  }
   [[nodiscard]] bool stale() const { return removed_ > kRemovedAtLeast + held_ / 4; }
 
   // Leaves the bits of the addresses that are there.

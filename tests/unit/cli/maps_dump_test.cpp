@@ -37,6 +37,16 @@ TEST_CASE("map dump: every map, by the ABI") {
   CHECK(std::string{addresses[0]["bits"][1].GetString()} == "local");
   CHECK(std::string{addresses[0]["bits"][2].GetString()} == "bit_9");
 
+  maps.array<__u64>("weir_filter")[3] = std::uint64_t{WEIR_ADDRESS_NODE} << 16;
+  const auto slots_of_filter = run_json(command(maps, {"map", "dump", "weir_filter"}));
+  REQUIRE(slots_of_filter.Size() == 1);
+  CHECK(slots_of_filter[0]["slot"].GetUint64() == 3 * 8 + 2);
+  CHECK(std::string{slots_of_filter[0]["bits"][0].GetString()} == "node");
+  maps.array<__u64>("weir_port")[2] = 1 << 5;
+  const auto ports = run_json(command(maps, {"map", "dump", "weir_port"}));
+  REQUIRE(ports.Size() == 1);
+  CHECK(ports[0]["port"].GetUint64() == 2 * 64 + 5);
+
   maps.array<weir_slot>("weir_slot")[9].backend = 77;
   const auto slots = run_json(command(maps, {"map", "dump", "weir_slot"}));
   REQUIRE(slots.Size() == 1);

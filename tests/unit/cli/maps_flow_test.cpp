@@ -53,7 +53,7 @@ weir_flow record(const Pair& pair, const End& from, const End& to) {
   value.dport = htons(to.port);
   value.flags = pair.flags;
   value.backend = pair.index;
-  value.service = pair.service;
+  value.service = pair.service & 0xffffff;
   value.generation = 1;
   value.created = cli::now_ticks() - pair.age;
   value.touched = cli::now_ticks() - pair.idle;

@@ -45,6 +45,8 @@ struct Layout {
 
 constexpr std::array kLayouts{
     Layout{"weir_address", BPF_MAP_TYPE_HASH, sizeof(weir_addr), sizeof(weir_address), kEntries, 0},
+    Layout{"weir_filter", BPF_MAP_TYPE_ARRAY, 4, 8, kEntries, BPF_F_MMAPABLE},
+    Layout{"weir_port", BPF_MAP_TYPE_ARRAY, 4, 8, kEntries, BPF_F_MMAPABLE},
     Layout{"weir_service", BPF_MAP_TYPE_HASH, sizeof(weir_service_key), sizeof(weir_service),
            kEntries, 0},
     Layout{"weir_current", BPF_MAP_TYPE_ARRAY, 4, 4, kEntries, BPF_F_MMAPABLE},
