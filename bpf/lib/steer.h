@@ -282,8 +282,17 @@ static __always_inline enum verdict steer_ingress(const struct ctx *ctx, struct 
 				break;
 			}
 		}
+	} else if (!steer_may_be_direct(p) && !choose_unallocated(p, cfg)) {
+		/* To a backend, or to none of ours: nothing is kept for it, and nothing begins. */
+		return steer_verdict(st, WEIR_pass_stranger);
 	}
 	return steer_unknown(ctx->hook, st);
+}
+
+/* Where the client of a flow is. A record that is another's by now is found out by steer_hit(). */
+static __always_inline enum edge steer_edge_of(const struct weir_flow *record)
+{
+	return record->flags & WEIR_FLOW_POD ? EDGE_POD : EDGE_UPLINK;
 }
 
 /* From a backend towards its client: on an uplink from this node's, to a pod from any. */
@@ -301,8 +310,7 @@ static __always_inline enum verdict steer_egress(const struct ctx *ctx, struct s
 	st->egress = true;
 	if (!steer_parse(ctx, st, h_proto))
 		return steer_verdict(st, st->why);
-	if ((address_filter(&p->key.saddr) & want) != want ||
-	    (address_bits(&p->key.saddr) & want) != want)
+	if ((address_filter(&p->key.saddr) & want) != want)
 		return steer_verdict(st, WEIR_pass_stranger);
 	if (!cfg)
 		return steer_verdict(st, WEIR_drop_table);
@@ -310,6 +318,10 @@ static __always_inline enum verdict steer_egress(const struct ctx *ctx, struct s
 	st->hash = hash_flow(&p->key, cfg->seed);
 	found = flow_find(&p->key);
 	st->half = found.half;
+	/* A flow of this edge has such a backend; all else is asked for. */
+	if ((!found.record || steer_edge_of(found.record) != edge) &&
+	    (address_bits(&p->key.saddr) & want) != want)
+		return steer_verdict(st, WEIR_pass_stranger);
 	if (!found.record)
 		return steer_verdict(st, WEIR_pass_no_flow);
 	switch (steer_hit(ctx, st, found.record, cfg)) {
