@@ -290,6 +290,31 @@ metadata: {name: staying}
   CHECK(folder.state().nodes.at("staying").taints.empty());
 }
 
+TEST_CASE("only a List's items are objects, wherever it says that it is one") {
+  Lines lines;
+  Folder folder;
+  const auto holding = [](const std::string& name, const std::string& rest) {
+    return R"({"items": [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": ")" + name +
+           R"("}, "spec": {"ports": [{"port": 80}]}}], )" + rest + "}";
+  };
+  folder.write("a.json", holding("last", R"("kind": "List", "apiVersion": "v1")"));
+  folder.write("b.json", holding("other", R"("kind": "ServiceList", "apiVersion": "v1")"));
+  folder.write("c.json", holding("hidden", R"("kind": "Service", "apiVersion": "v1",
+    "metadata": {"name": "outer"}, "spec": {"ports": [{"port": 80}]})"));
+  folder.write("d.yaml",
+               "base: &base {kind: List, apiVersion: v1}\n<<: *base\nitems:\n- "
+               "apiVersion: v1\n  kind: Service\n  metadata: {name: merged}\n"
+               "  spec: {ports: [{port: 80}]}\n- null\n");
+  folder.open();
+  CHECK(folder.has("last"));
+  CHECK(folder.has("outer"));
+  CHECK(folder.has("merged"));
+  CHECK(folder.state().services.size() == 3);
+  REQUIRE(lines.warnings.size() == 1);
+  CHECK(lines.warnings[0] == "manifests: " + folder.file("d.yaml") +
+                                 ": document 1, line 8: items[1]: expected an object, got nothing");
+}
+
 TEST_CASE("Lists, JSON, and kinds that weir does not read") {
   Lines lines;
   Folder folder;

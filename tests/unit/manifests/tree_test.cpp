@@ -17,9 +17,9 @@ std::string show(const Value& value) {
   std::string inside = weir::manifests::describe(value);
   if (value.kind == ValueKind::list || value.kind == ValueKind::map) {
     inside.clear();
-    for (std::size_t i = 0; i < value.items.size(); ++i)
-      inside += (i == 0 ? "" : " ") + (value.names.empty() ? "" : value.names[i] + ": ") +
-                show(value.items[i]);
+    for (const Value& item : value.items())
+      inside += (inside.empty() ? "" : " ") +
+                (item.name.empty() ? "" : std::string{item.name} + ": ") + show(item);
     inside = value.kind == ValueKind::list ? "[" + inside + "]" : "{" + inside + "}";
   }
   return fmt::format("{}@{}", inside, value.line);
@@ -28,10 +28,25 @@ std::string show(const Value& value) {
 template <class Parse>
 std::string parsed(Parse parse, std::string_view text) {
   std::string all;
-  const auto error = parse(text, [&](unsigned document, const Value& root) {
-    all += fmt::format("{}{}#{}", all.empty() ? "" : " ", show(root), document);
-  });
+  const auto document = [&](unsigned number, const Value& root) {
+    all += fmt::format("{}{}#{}", all.empty() ? "" : " ", show(root), number);
+  };
+  const auto error = parse(text, document, {});
   if (error) all += fmt::format("!{}:{}: {}", error->document, error->line, error->text);
+  return all;
+}
+// The items of Lists are shown where they come: "0:{a: 1@1}#1".
+template <class Parse>
+std::string streamed(Parse parse, std::string_view text) {
+  std::string all;
+  const auto add = [&](const std::string& one) { all += (all.empty() ? "" : " ") + one; };
+  const auto error = parse(
+      text,
+      [&](unsigned number, const Value& root) { add(fmt::format("{}#{}", show(root), number)); },
+      [&](unsigned number, std::size_t index, const Value& item) {
+        add(fmt::format("{}:{}#{}", index, show(item), number));
+      });
+  if (error) add(error->text);
   return all;
 }
 std::string yaml(std::string_view text) {
@@ -118,6 +133,27 @@ TEST_CASE("JSON: values, lines, several documents and errors") {
   CHECK(json("{\"a\": \"\xff\"}").starts_with("!1:1: not valid JSON: "));
   CHECK(json(std::string_view{"{}\0{}", 5}).starts_with("{}@1#1!2:1: not valid JSON: "));
   CHECK(json("{\"a\": 1, \"a\": 2}") == "!1:1: not valid JSON: field \"a\" is there twice");
+}
+
+TEST_CASE("items of a document come one by one, and then the document without them") {
+  CHECK(streamed(parse_json, "{\"a\": 1, \"items\": [{\"b\": [2]}, null,\n \"x\"], \"c\": 3}") ==
+        "0:{b: [2@1]@1}@1#1 1:nothing@1#1 2:\"x\"@2#1 {a: 1@1 items: []@1 c: 3@2}@1#1");
+  CHECK(streamed(parse_yaml, "items:\n- a: {items: [1, 2]}\n---\nitems: [3]\n") ==
+        "0:{a: {items: [1@2 2@2]@2}@2}@2#1 {items: []@2}@1#1 0:3@4#2 {items: []@4}@4#2");
+  // Of no map, or no list.
+  CHECK(streamed(parse_yaml, "[[1]]\n---\nitems: {a: [1]}\n") ==
+        "[[1@1]@1]@1#1 {items: {a: [1@3]@3}@3}@3#2");
+  CHECK(streamed(parse_json, "{\"items\": [1], \"items\": [2]}") ==
+        "0:1@1#1 1:2@1#1 not valid JSON: field \"items\" is there twice");
+}
+
+TEST_CASE("anchors reach from one item into the next") {
+  CHECK(
+      streamed(parse_yaml, "a: &o {x: 1}\nitems:\n- &i {b: [1]}\n- *i\n- *o\n- {<<: *i, c: 2}\n") ==
+      "0:{b: [1@3]@3}@3#1 1:{b: [1@3]@3}@4#1 2:{x: 1@1}@5#1 3:{c: 2@6 b: [1@3]@3}@6#1 "
+      "{a: {x: 1@1}@1 items: []@3}@1#1");
+  // A list that has a name stays where others may look for it.
+  CHECK(streamed(parse_yaml, "items: &l [1]\nb: *l\n") == "{items: [1@1]@1 b: [1@1]@2}@1#1");
 }
 
 TEST_CASE("what is shown of a value is one short printable line") {

@@ -13,7 +13,8 @@ namespace weir::manifests {
 namespace {
 
 std::string where(const Place& place) {
-  return fmt::format("{}, document {}, line {}", printable(place.file), place.document, place.line);
+  return fmt::format("{}, document {}, line {}", printable(*place.file), place.document,
+                     place.line);
 }
 
 Line warning(Place place, unsigned line, std::string_view text) {

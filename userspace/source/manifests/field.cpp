@@ -11,7 +11,7 @@ namespace {
 
 std::optional<std::int64_t> integer(const Value& value) {
   if (value.kind != ValueKind::number) return std::nullopt;
-  const std::string& text = value.scalar;
+  const std::string_view text = value.scalar;
   // A leading zero is octal in YAML 1.1 and decimal for most people: refused rather than guessed.
   const std::size_t first = text.starts_with('-') ? 1 : 0;
   if (text.size() > first + 1 && text[first] == '0') return std::nullopt;
@@ -50,7 +50,11 @@ Field Field::operator[](std::string_view name) const& {
 }
 
 Field Field::item(std::size_t index) const& {
-  Field field = child(&value_->items[index]);
+  return item(index, value_->items()[index]);
+}
+
+Field Field::item(std::size_t index, const Value& value) const& {
+  Field field = child(&value);
   field.index_ = index;
   return field;
 }
@@ -91,7 +95,7 @@ Field Field::list() const {
 
 std::string Field::text(std::string_view fallback) const {
   if (!present()) return std::string{fallback};
-  if (value_->kind == ValueKind::text) return value_->scalar;
+  if (value_->kind == ValueKind::text) return std::string{value_->scalar};
   const bool scalar = value_->kind == ValueKind::number || value_->kind == ValueKind::boolean;
   expected(scalar ? "text (in quotes)" : "text");
   return std::string{fallback};
@@ -157,10 +161,11 @@ std::optional<Cidr> Field::range() const {
 std::map<std::string, std::string> Field::labels() const {
   std::map<std::string, std::string> labels;
   const Field self = map();
-  for (std::size_t i = 0; i < self.size(); ++i) {
-    Field label = self.child(&value_->items[i]);
-    label.name_ = value_->names[i];
-    labels.emplace(value_->names[i], label.text());
+  if (!self.present()) return labels;
+  for (const Value& value : value_->items()) {
+    Field label = self.child(&value);
+    label.name_ = value.name;
+    labels.emplace(value.name, label.text());
   }
   return labels;
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,7 +20,7 @@ namespace weir::manifests {
 
 // Where something stands in the manifests.
 struct Place {
-  std::string file;
+  std::shared_ptr<const std::string> file;  // its path, never null
   unsigned document = 0;
   unsigned line = 0;
 };
@@ -62,6 +63,8 @@ class Field {
   Field operator[](std::string_view name) const&& = delete;
   Field item(std::size_t index) const&;
   Field item(std::size_t index) const&& = delete;
+  // The same of an item that is not in the tree.
+  Field item(std::size_t index, const Value& value) const&;
 
   [[nodiscard]] bool present() const { return value_ != nullptr; }
   [[nodiscard]] unsigned line() const { return line_; }  // of the parent, if absent
@@ -71,7 +74,7 @@ class Field {
   // The same field if it is absent or of that kind; else a report and an absent field.
   [[nodiscard]] Field map() const;
   [[nodiscard]] Field list() const;
-  [[nodiscard]] std::size_t size() const { return value_ == nullptr ? 0 : value_->items.size(); }
+  [[nodiscard]] std::size_t size() const { return value_ == nullptr ? 0 : value_->count; }
 
   [[nodiscard]] std::string text(std::string_view fallback = {}) const;
   [[nodiscard]] bool boolean(bool fallback) const;

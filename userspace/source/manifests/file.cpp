@@ -44,22 +44,31 @@ struct Content {
   bool valid = true;  // no syntax error
 };
 
-Content parse(const std::string& path, std::string_view text, const Options& options) {
+void take(Content& content, const std::shared_ptr<const std::string>& path, unsigned document,
+          Outcome outcome) {
+  for (const auto& problem : outcome.problems)
+    content.lines.push_back(
+        {log::Level::warning, placed({path, document, problem.line}, problem.text)});
+  if (!outcome.skipped.empty())
+    content.lines.push_back({log::Level::info, placed({path, document, outcome.line},
+                                                      outcome.skipped + " is not read by weir")});
+  content.outcomes.push_back(std::move(outcome));
+}
+
+Content parse(const std::shared_ptr<const std::string>& path, std::string_view text,
+              const Options& options) {
   Content content;
+  DocumentReader reader{path, options, [&](unsigned document, Outcome outcome) {
+                          take(content, path, document, std::move(outcome));
+                        }};
   const DocumentSink sink = [&](unsigned document, const Value& root) {
-    const Place place{path, document, root.line};
-    read_document(root, place, options, [&](Outcome outcome) {
-      for (const auto& problem : outcome.problems)
-        content.lines.push_back(
-            {log::Level::warning, placed({path, document, problem.line}, problem.text)});
-      if (!outcome.skipped.empty())
-        content.lines.push_back(
-            {log::Level::info,
-             placed({path, document, outcome.line}, outcome.skipped + " is not read by weir")});
-      content.outcomes.push_back(std::move(outcome));
-    });
+    reader.document(document, root);
   };
-  const auto error = path.ends_with(".json") ? parse_json(text, sink) : parse_yaml(text, sink);
+  const ItemSink items = [&](unsigned document, std::size_t index, const Value& value) {
+    reader.item(document, index, value);
+  };
+  const auto error =
+      path->ends_with(".json") ? parse_json(text, sink, items) : parse_yaml(text, sink, items);
   if (!error) return content;
   content.valid = false;
   // Of a file that is cut somewhere, the rest of the complaints would be guesses.
@@ -113,12 +122,12 @@ Signature Signature::of(const struct stat& status) {
 bool File::refresh(const Options& options, bool force, const std::function<bool()>& complete) {
   const auto broken = [this](std::string_view text) {
     std::vector<Line> now{
-        {log::Level::warning, fmt::format("manifests: {}: {}", printable(path_), text)}};
+        {log::Level::warning, fmt::format("manifests: {}: {}", printable(*path_), text)}};
     std::swap(lines_, now);
     return lines_ != now;
   };
   // Not blocking: a FIFO of that name would wait for a writer.
-  const UniqueFd fd{::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  const UniqueFd fd{::open(path_->c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   struct stat status{};
   if (!fd || ::fstat(fd.get(), &status) != 0) {
     signature_.reset();

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,7 +32,7 @@ class File {
  public:
   static constexpr std::int64_t kMaxSize = std::int64_t{64} << 20;
 
-  explicit File(std::string path) : path_{std::move(path)} {}
+  explicit File(std::string path) : path_{std::make_shared<const std::string>(std::move(path))} {}
 
   // Reads the file if it is not as it was, or in any case where `force`. True if objects() and
   // lines() may be different now. `complete` is asked after reading: if somebody is writing the
@@ -41,14 +42,14 @@ class File {
   // Takes this as the file's new content. Atomic: after a syntax error nothing of it counts.
   void update(std::string_view content, const Options& options);
 
-  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const std::string& path() const { return *path_; }
   [[nodiscard]] const std::vector<ObjectPtr>& objects() const { return objects_; }
   // What lines() complains about, as far as it has a name.
   [[nodiscard]] const std::vector<ObjectId>& broken() const { return broken_; }
   [[nodiscard]] const std::vector<Line>& lines() const { return lines_; }
 
  private:
-  std::string path_;
+  std::shared_ptr<const std::string> path_;
   std::optional<Signature> signature_;
   std::vector<ObjectPtr> objects_;  // in the order of the file
   std::vector<ObjectId> broken_;

@@ -22,7 +22,7 @@ struct Line {
 
 // "manifests: /etc/weir/a.yaml: document 2, line 14: spec.ports[0].port: expected ..."
 inline std::string placed(const Place& place, std::string_view text) {
-  return fmt::format("manifests: {}: document {}, line {}: {}", printable(place.file),
+  return fmt::format("manifests: {}: document {}, line {}: {}", printable(*place.file),
                      place.document, place.line, text);
 }
 

@@ -67,13 +67,7 @@ class Handler {
 
  private:
   unsigned line() { return lines_.at(stream_.Tell()); }
-  bool scalar(ValueKind kind, std::string_view text) {
-    Value value;
-    value.kind = kind;
-    value.line = line();
-    value.scalar = text;
-    return builder_.scalar(std::move(value));
-  }
+  bool scalar(ValueKind kind, std::string_view text) { return builder_.scalar(kind, text, line()); }
 
   TreeBuilder& builder_;
   const rapidjson::MemoryStream& stream_;
@@ -91,7 +85,8 @@ bool skip_blanks(rapidjson::MemoryStream& stream, std::size_t size) {
 
 }  // namespace
 
-std::optional<SyntaxError> parse_json(std::string_view text, const DocumentSink& sink) {
+std::optional<SyntaxError> parse_json(std::string_view text, const DocumentSink& sink,
+                                      const ItemSink& items) {
   // Iterative: the depth is the builder's business, not the machine stack's.
   constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseStopWhenDoneFlag |
                               rapidjson::kParseValidateEncodingFlag |
@@ -99,11 +94,11 @@ std::optional<SyntaxError> parse_json(std::string_view text, const DocumentSink&
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // byte order mark
   rapidjson::MemoryStream stream{text.data(), text.size()};
   LineCounter lines{text};
-  TreeBuilder builder;
+  TreeBuilder builder{items};
   Handler handler{builder, stream, lines};
   unsigned document = 0;
   while (skip_blanks(stream, text.size())) {
-    ++document;
+    builder.begin_document(++document);
     rapidjson::Reader reader;
     const auto result = reader.Parse<kFlags>(stream, handler);
     if (result.Code() == rapidjson::kParseErrorTermination)
@@ -113,7 +108,8 @@ std::optional<SyntaxError> parse_json(std::string_view text, const DocumentSink&
       return SyntaxError{
           document, lines.at(result.Offset()),
           fmt::format("not valid JSON: {}", rapidjson::GetParseError_En(result.Code()))};
-    sink(document, builder.take());
+    sink(document, builder.root());
+    builder.end_document();
   }
   return std::nullopt;
 }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "source/manifests/readers.hpp"
 
@@ -21,10 +22,9 @@ constexpr std::array<KnownKind, 4> kKinds{{
     {"Node", "", "v1", Kind::node},
 }};
 
-class DocumentReader {
+class ObjectReader {
  public:
-  DocumentReader(const Place& place, const Options& options,
-                 const std::function<void(Outcome)>& sink)
+  ObjectReader(const Place& place, const Options& options, const std::function<void(Outcome)>& sink)
       : place_{place}, options_{options}, sink_{sink} {}
 
   void read(const Field& root, Report& report) {
@@ -36,7 +36,7 @@ class DocumentReader {
     const std::string version = map["apiVersion"].text();
     if (kind.empty()) map["kind"].expected("a kind, such as Service");
     if (version.empty() && !kind.empty()) map["apiVersion"].expected("an API version, such as v1");
-    if (kind == "List" && version == "v1") return read_list(map, report);
+    if (is_list(kind, version)) return read_list(map, report);
     const auto slash = version.find('/');
     const auto group = slash == std::string::npos ? "" : version.substr(0, slash);
     const auto known = std::find_if(kKinds.begin(), kKinds.end(), [&](const KnownKind& k) {
@@ -49,6 +49,16 @@ class DocumentReader {
     }
     if (!version.empty() && version != known->version) map["apiVersion"].expected(known->version);
     read_object(map, *known, std::move(outcome), report);
+  }
+
+  static bool is_list(std::string_view kind, std::string_view version) {
+    return kind == "List" && version == "v1";
+  }
+
+  // One of a List's items.
+  void read_item(const Field& item, Report& report) {
+    if (!item.present()) item.expected("an object");
+    read(item, report);
   }
 
  private:
@@ -64,8 +74,7 @@ class DocumentReader {
     const Field items = map["items"].list();
     for (std::size_t i = 0; i < items.size(); ++i) {
       const Field item = items.item(i);
-      if (!item.present()) item.expected("an object");
-      read(item, report);
+      read_item(item, report);
     }
     Outcome outcome;
     outcome.line = map.line();
@@ -165,11 +174,31 @@ std::string read_port_name(const Field& field) {
   return name;
 }
 
-void read_document(const Value& root, const Place& place, const Options& options,
-                   const std::function<void(Outcome)>& sink) {
-  if (root.kind == ValueKind::null) return;  // an empty document between two "---"
+void DocumentReader::item(unsigned document, std::size_t index, const Value& value) {
+  const Place place{file_, document, value.line};
+  const Value root;
   Report report;
-  DocumentReader{place, options, sink}.read(Field{root, report}, report);
+  const Field list = Field{root, report};
+  const Field items = list["items"];
+  const Field field = items.item(index, value);
+  ObjectReader{place, options_, [this](Outcome outcome) { items_.push_back(std::move(outcome)); }}
+      .read_item(field, report);
+}
+
+void DocumentReader::document(unsigned document, const Value& root) {
+  std::vector<Outcome> items = std::exchange(items_, {});
+  if (root.kind == ValueKind::null) return;  // an empty document between two "---"
+  const auto text = [&root](std::string_view name) {
+    const Value* member = root.find(name);
+    return member != nullptr && member->kind == ValueKind::text ? member->scalar
+                                                                : std::string_view{};
+  };
+  if (ObjectReader::is_list(text("kind"), text("apiVersion")))
+    for (auto& outcome : items) sink_(document, std::move(outcome));
+  const Place place{file_, document, root.line};
+  Report report;
+  ObjectReader{place, options_, [&](Outcome outcome) { sink_(document, std::move(outcome)); }}.read(
+      Field{root, report}, report);
 }
 
 }  // namespace weir::manifests

@@ -228,9 +228,10 @@ void read_annotations(const Field& metadata, Service& service) {
   const Field annotations = metadata["annotations"].map();
   service.reset_on_removal = annotations[kOnlyOne].choice(kOnRemoval, false);
   if (!annotations.present()) return;
-  for (const std::string& name : annotations.value()->names)
-    if (name.starts_with("service.weir/") && name != kOnlyOne)
-      annotations[name].expected(fmt::format("no other annotation of weir's than {}", kOnlyOne));
+  for (const Value& value : annotations.value()->items())
+    if (value.name.starts_with("service.weir/") && value.name != kOnlyOne)
+      annotations[value.name].expected(
+          fmt::format("no other annotation of weir's than {}", kOnlyOne));
 }
 
 }  // namespace

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "source/manifests/field.hpp"
 #include "source/manifests/manifests.hpp"
@@ -40,8 +43,22 @@ struct Outcome {
   unsigned line = 0;
 };
 
-// Every object of a document: one, or those of a List.
-void read_document(const Value& root, const Place& place, const Options& options,
-                   const std::function<void(Outcome)>& sink);
+// Every object of a document: one, or those of a List, in the order of the document. What is in a
+// root's "items" may come before the root, which says whether it is a List.
+class DocumentReader {
+ public:
+  using Sink = std::function<void(unsigned document, Outcome)>;
+  DocumentReader(std::shared_ptr<const std::string> file, const Options& options, Sink sink)
+      : file_{std::move(file)}, options_{options}, sink_{std::move(sink)} {}
+
+  void item(unsigned document, std::size_t index, const Value& value);
+  void document(unsigned document, const Value& root);
+
+ private:
+  std::shared_ptr<const std::string> file_;
+  const Options& options_;
+  Sink sink_;
+  std::vector<Outcome> items_;  // of a document that may be a List
+};
 
 }  // namespace weir::manifests

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <unordered_set>
 #include <utility>
 
@@ -11,21 +12,25 @@ namespace weir::manifests {
 namespace {
 
 std::size_t bytes_in(const Value& value) {
-  std::size_t bytes = sizeof(Value) + value.scalar.size();
-  for (const auto& name : value.names) bytes += sizeof(std::string) + name.size();
-  for (const auto& item : value.items) bytes += bytes_in(item);
+  std::size_t bytes = sizeof(Value) + value.name.size() + value.scalar.size();
+  for (const auto& item : value.items()) bytes += bytes_in(item);
   return bytes;
 }
 
-// A member that the map names itself wins over a merged one, wherever it stands; then the first.
-void merge(Value& map, std::vector<Value> sources) {
-  std::unordered_set<std::string> names{map.names.begin(), map.names.end()};
-  for (auto& source : sources)
-    for (std::size_t i = 0; i < source.names.size(); ++i)
-      if (names.insert(source.names[i]).second) {
-        map.names.push_back(std::move(source.names[i]));
-        map.items.push_back(std::move(source.items[i]));
-      }
+// The member that has the name of an earlier one, if there is any.
+const Value* repeated(std::span<const Value> members) {
+  constexpr std::size_t kFew = 16;  // then comparing all with all is faster than a table
+  if (members.size() <= kFew) {
+    for (std::size_t i = 1; i < members.size(); ++i)
+      for (std::size_t j = 0; j < i; ++j)
+        if (members[i].name == members[j].name) return &members[i];
+    return nullptr;
+  }
+  std::unordered_set<std::string_view> names;
+  names.reserve(members.size());
+  const auto twice = std::ranges::find_if(
+      members, [&](const Value& member) { return !names.insert(member.name).second; });
+  return twice == members.end() ? nullptr : &*twice;
 }
 
 }  // namespace
@@ -36,53 +41,94 @@ bool TreeBuilder::refuse(unsigned line, std::string text) {
   return false;
 }
 
+std::string_view TreeBuilder::keep(std::string_view text) {
+  if (text.empty()) return {};
+  auto* const at = static_cast<char*>(arena().allocate(text.size(), 1));
+  std::memcpy(at, text.data(), text.size());
+  return {at, text.size()};
+}
+
 bool TreeBuilder::add(Value value) {
   if (++values_ > kMaxValues) return refuse(value.line, "more values than weir reads");
   if (stack_.empty()) {
-    root_ = std::move(value);
+    root_ = value;
+    return true;
+  }
+  if (stack_.size() == 2 && in_items()) {
+    deliver(value);
     return true;
   }
   Frame& top = stack_.back();
-  if (top.value.kind == ValueKind::list) {
-    top.value.items.push_back(std::move(value));
-    return true;
+  if (top.kind == ValueKind::map) {
+    value.name = *std::exchange(top.name, std::nullopt);
+    // YAML 1.1's merge key, which Kubernetes' own tools honour.
+    if (value.name == "<<" && value.kind != ValueKind::text) return add_merge(top, value);
+  } else {
+    value.name = {};
   }
-  const std::string name = std::move(*top.name);
-  top.name.reset();
-  // YAML 1.1's merge key, which Kubernetes' own tools honour.
-  if (name == "<<" && value.kind != ValueKind::text) return add_merge(top, std::move(value));
-  top.value.names.push_back(name);
-  top.value.items.push_back(std::move(value));
+  children_.push_back(value);
   return true;
 }
 
-bool TreeBuilder::scalar(Value value, std::string_view anchor) {
+void TreeBuilder::deliver(const Value& item) {
+  items_(document_, item_++, item);
+  // What an anchor names may be in any arena.
+  if (!anchors_.empty()) return;
+  item_arena_.release();
+  values_ = 0;
+}
+
+bool TreeBuilder::scalar(ValueKind kind, std::string_view text, unsigned line,
+                         std::string_view anchor) {
+  Value value;
+  value.kind = kind;
+  value.line = line;
+  value.scalar = keep(text);
   if (!remember(anchor, value)) return false;
   if (wants_name()) {
-    stack_.back().name = std::move(value.scalar);
+    stack_.back().name = value.scalar;
     return true;
   }
-  return add(std::move(value));
+  return add(value);
 }
 
 bool TreeBuilder::begin(ValueKind kind, unsigned line, std::string_view anchor) {
   if (wants_name()) return refuse(line, "expected a scalar as the name of a field");
   if (stack_.size() >= kMaxDepth)
     return refuse(line, fmt::format("nested deeper than {} levels", kMaxDepth));
-  stack_.push_back({.value = {.kind = kind, .line = line, .scalar = {}, .names = {}, .items = {}},
-                    .anchor = std::string{anchor},
+  stack_.push_back({.kind = kind,
+                    .line = line,
+                    .first = children_.size(),
+                    .anchor = keep(anchor),
                     .name = {},
                     .merged = {}});
   return true;
 }
 
+Value TreeBuilder::keep_container(const Frame& frame) {
+  Value value;
+  value.kind = frame.kind;
+  value.line = frame.line;
+  const std::size_t count = children_.size() - frame.first;
+  if (count > 0) {
+    auto* const at = static_cast<Value*>(arena().allocate(count * sizeof(Value), alignof(Value)));
+    std::uninitialized_copy_n(children_.begin() + static_cast<std::ptrdiff_t>(frame.first), count,
+                              at);
+    value.first = at;
+    value.count = static_cast<unsigned>(count);
+    children_.resize(frame.first);
+  }
+  return value;
+}
+
 bool TreeBuilder::end() {
-  Frame frame = std::move(stack_.back());
+  Frame& top = stack_.back();
+  if (top.kind == ValueKind::map && !check_names(top.first)) return false;
+  if (!top.merged.empty()) merge(top.first, top.merged);
+  const Value value = keep_container(top);
+  const std::string_view anchor = top.anchor;
   stack_.pop_back();
-  if (!check_names(frame.value)) return false;
-  if (!frame.merged.empty()) merge(frame.value, std::move(frame.merged));
-  if (!remember(frame.anchor, frame.value)) return false;
-  return add(std::move(frame.value));
+  return remember(anchor, value) && add(value);
 }
 
 bool TreeBuilder::alias(std::string_view anchor, unsigned line) {
@@ -93,9 +139,9 @@ bool TreeBuilder::alias(std::string_view anchor, unsigned line) {
   if (copied_ > kMaxCopied) return refuse(line, "aliases that grow too large");
   Value copy = found->second;
   copy.line = line;
-  if (!wants_name()) return add(std::move(copy));
-  if (!copy.items.empty()) return refuse(line, "expected a scalar as the name of a field");
-  stack_.back().name = std::move(copy.scalar);
+  if (!wants_name()) return add(copy);
+  if (copy.count > 0) return refuse(line, "expected a scalar as the name of a field");
+  stack_.back().name = copy.scalar;
   return true;
 }
 
@@ -107,36 +153,45 @@ bool TreeBuilder::remember(std::string_view anchor, const Value& value) {
   return true;
 }
 
-bool TreeBuilder::add_merge(Frame& frame, Value source) {
+bool TreeBuilder::add_merge(Frame& frame, const Value& source) {
   if (source.kind == ValueKind::list) {
-    for (auto& item : source.items) {
+    for (const auto& item : source.items()) {
       if (item.kind != ValueKind::map) return refuse(item.line, "expected maps after <<");
-      frame.merged.push_back(std::move(item));
+      frame.merged.push_back(item);
     }
     return true;
   }
   if (source.kind != ValueKind::map) return refuse(source.line, "expected a map after <<");
-  frame.merged.push_back(std::move(source));
+  frame.merged.push_back(source);
   return true;
 }
 
-bool TreeBuilder::check_names(const Value& map) {
-  std::vector<std::string_view> sorted{map.names.begin(), map.names.end()};
-  std::sort(sorted.begin(), sorted.end());
-  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
-  if (twice == sorted.end()) return true;
-  const auto last = std::find(map.names.rbegin(), map.names.rend(), *twice);
-  const auto index = static_cast<std::size_t>(map.names.rend() - last) - 1;
-  return refuse(map.items[index].line,
-                fmt::format("field \"{}\" is there twice", printable(*twice, 40)));
+// A member that the map names itself wins over a merged one, wherever it stands; then the first.
+void TreeBuilder::merge(std::size_t first, const std::vector<Value>& sources) {
+  std::unordered_set<std::string_view> names;
+  for (std::size_t i = first; i < children_.size(); ++i) names.insert(children_[i].name);
+  for (const auto& source : sources)
+    for (const auto& member : source.items())
+      if (names.insert(member.name).second) children_.push_back(member);
 }
 
-Value TreeBuilder::take() {
+bool TreeBuilder::check_names(std::size_t first) {
+  const auto* const twice = repeated(std::span{children_}.subspan(first));
+  if (twice == nullptr) return true;
+  return refuse(twice->line,
+                fmt::format("field \"{}\" is there twice", printable(twice->name, 40)));
+}
+
+void TreeBuilder::end_document() {
   stack_.clear();
+  children_.clear();
   anchors_.clear();
+  root_ = {};
+  arena_.release();
+  item_arena_.release();
+  item_ = 0;
   values_ = 0;
   copied_ = 0;
-  return std::exchange(root_, Value{});
 }
 
 }  // namespace weir::manifests

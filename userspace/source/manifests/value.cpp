@@ -24,10 +24,9 @@ std::size_t sequence_length(std::string_view text) {
 
 }  // namespace
 
-const Value* Value::find(std::string_view name) const {
-  const auto found = std::find(names.begin(), names.end(), name);
-  if (found == names.end()) return nullptr;
-  return &items[static_cast<std::size_t>(found - names.begin())];
+const Value* Value::find(std::string_view member) const {
+  const auto found = std::ranges::find(items(), member, &Value::name);
+  return found == items().end() ? nullptr : &*found;
 }
 
 std::string printable(std::string_view text, std::size_t limit) {

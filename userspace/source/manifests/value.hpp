@@ -5,22 +5,26 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace weir::manifests {
 
 enum class ValueKind : std::uint8_t { null, boolean, number, text, list, map };
 
+// A view: texts and items belong to whoever made the tree.
 struct Value {
+  std::string_view name;    // of a map's member
+  std::string_view scalar;  // as written: "true", "8e3"; of text, its content
+  const Value* first = nullptr;
+  unsigned count = 0;
+  unsigned line = 0;  // 1 is the first line of the file
   ValueKind kind = ValueKind::null;
-  unsigned line = 0;               // 1 is the first line of the file
-  std::string scalar;              // as written: "true", "8e3"; of text, its content
-  std::vector<std::string> names;  // of a map, in the order of the file; none twice
-  std::vector<Value> items;        // of a list, or of a map beside names
 
-  [[nodiscard]] const Value* find(std::string_view name) const;
+  // Of a list, or the members of a map in the order of the file; no name twice.
+  [[nodiscard]] std::span<const Value> items() const { return {first, count}; }
+  [[nodiscard]] const Value* find(std::string_view member) const;
 };
 
 // What a problem calls a value: "http" in quotes, 70000 and true bare, "a list", "nothing".
@@ -36,10 +40,17 @@ struct SyntaxError {
   std::string text;  // "not valid YAML: ..."
 };
 
-// Called with each document in order, numbered from 1. Documents before an error are delivered.
+// Called with each document in order, numbered from 1, as it is complete: the tree lasts no longer
+// than the call. Documents before an error are delivered.
 using DocumentSink = std::function<void(unsigned document, const Value& root)>;
+// Called with what is in the list "items" of a document that is a map, each before the next is
+// read and before the document itself, which then has none of them: a List of a whole cluster is
+// never in memory as a tree. Without a sink they stay in the document.
+using ItemSink = std::function<void(unsigned document, std::size_t index, const Value& item)>;
 
-std::optional<SyntaxError> parse_yaml(std::string_view text, const DocumentSink& sink);
-std::optional<SyntaxError> parse_json(std::string_view text, const DocumentSink& sink);
+std::optional<SyntaxError> parse_yaml(std::string_view text, const DocumentSink& sink,
+                                      const ItemSink& items = {});
+std::optional<SyntaxError> parse_json(std::string_view text, const DocumentSink& sink,
+                                      const ItemSink& items = {});
 
 }  // namespace weir::manifests

@@ -70,22 +70,19 @@ ValueKind kind_of_plain(std::string_view text) {
   return looks_like_number(text) ? ValueKind::number : ValueKind::text;
 }
 
-Value scalar_of(const yaml_event_t& event) {
+ValueKind kind_of(const yaml_event_t& event) {
   const auto& scalar = event.data.scalar;
   const bool plain = scalar.style == YAML_PLAIN_SCALAR_STYLE && scalar.tag == nullptr;
-  Value value;
-  value.line = line_of(event.start_mark);
-  value.scalar = view(scalar.value, scalar.length);
   // A tagged scalar is what its tag says; of the tags, only !!str is of use in a manifest.
   const bool text = !plain && (scalar.tag == nullptr || view(scalar.tag) == YAML_STR_TAG);
-  value.kind = text ? ValueKind::text : kind_of_plain(value.scalar);
-  return value;
+  return text ? ValueKind::text : kind_of_plain(view(scalar.value, scalar.length));
 }
 
 // One parser and the event it stands at: libyaml frees neither by itself.
 class Reader {
  public:
-  Reader(std::string_view text, const DocumentSink& sink) : text_{text}, sink_{sink} {
+  Reader(std::string_view text, const DocumentSink& sink, const ItemSink& items)
+      : text_{text}, sink_{sink}, builder_{items} {
     yaml_parser_initialize(&parser_);
     yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()),
                                  text.size());
@@ -111,17 +108,20 @@ class Reader {
     const unsigned line = line_of(event.start_mark);
     switch (event.type) {
       case YAML_DOCUMENT_START_EVENT:
-        ++document_;
+        builder_.begin_document(++document_);
         in_document_ = true;
         return true;
       case YAML_DOCUMENT_END_EVENT:
-        sink_(document_, builder_.take());
+        sink_(document_, builder_.root());
+        builder_.end_document();
         in_document_ = false;
         return true;
       case YAML_ALIAS_EVENT:
         return builder_.alias(view(event.data.alias.anchor), line);
       case YAML_SCALAR_EVENT:
-        return builder_.scalar(scalar_of(event), view(event.data.scalar.anchor));
+        return builder_.scalar(kind_of(event),
+                               view(event.data.scalar.value, event.data.scalar.length), line,
+                               view(event.data.scalar.anchor));
       case YAML_SEQUENCE_START_EVENT:
         return builder_.begin(ValueKind::list, line, view(event.data.sequence_start.anchor));
       case YAML_MAPPING_START_EVENT:
@@ -158,7 +158,7 @@ class Reader {
     const auto line_start = before.rfind('\n') + 1;  // npos + 1 is 0
     document_ = 1;
     const DocumentSink count = [this](unsigned document, const Value&) { document_ = document; };
-    if (const auto earlier = Reader{before.substr(0, line_start), count}.run())
+    if (const auto earlier = Reader{before.substr(0, line_start), count, {}}.run())
       document_ = earlier->document;
     const auto newlines = std::count(before.begin(), before.end(), '\n');
     return error(static_cast<unsigned>(newlines) + 1, problem);
@@ -174,8 +174,9 @@ class Reader {
 
 }  // namespace
 
-std::optional<SyntaxError> parse_yaml(std::string_view text, const DocumentSink& sink) {
-  return Reader{text, sink}.run();
+std::optional<SyntaxError> parse_yaml(std::string_view text, const DocumentSink& sink,
+                                      const ItemSink& items) {
+  return Reader{text, sink, items}.run();
 }
 
 }  // namespace weir::manifests
