@@ -2,30 +2,39 @@
 #include "plan/allocate.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <iterator>
 
 namespace weir {
 
-FreeIndexes::FreeIndexes(std::uint32_t limit, std::vector<std::uint32_t> used)
-    : used_{std::move(used)} {
-  // Nothing outside the table counts: neither "none" nor what a smaller table has cut off.
-  std::erase_if(used_, [limit](std::uint32_t index) { return index == 0 || index >= limit; });
-  std::ranges::sort(used_);
-  const auto rest = std::ranges::unique(used_);
-  used_.erase(rest.begin(), rest.end());
-  left_ = limit == 0 ? 0 : limit - 1 - used_.size();
+FreeIndexes::FreeIndexes(std::uint32_t limit, const std::vector<std::uint32_t>& used)
+    : limit_{limit}, used_(limit / kBits + 1, 0), left_{limit == 0 ? 0 : limit - 1} {
+  for (const auto index : used) {
+    auto& word = used_[inside(index) ? index / kBits : 0];
+    const auto bit = std::uint64_t{1} << index % kBits;
+    if (!inside(index) || (word & bit) != 0) continue;
+    word |= bit;
+    --left_;
+  }
+  used_[0] |= 1;
 }
 
 std::uint32_t FreeIndexes::take() {
-  while (passed_ < used_.size() && used_[passed_] == next_) {
-    ++passed_;
-    ++next_;
-  }
+  while (used_[first_] == ~std::uint64_t{0}) ++first_;
+  const auto bit = static_cast<std::uint32_t>(std::countr_one(used_[first_]));
+  used_[first_] |= std::uint64_t{1} << bit;
   --left_;
-  return next_++;
+  return static_cast<std::uint32_t>(first_) * kBits + bit;
 }
 
-FreeRanges::FreeRanges(std::uint32_t limit, std::vector<weir_list> used) {
+void FreeIndexes::give_back(std::uint32_t index) {
+  if (!inside(index)) return;
+  used_[index / kBits] &= ~(std::uint64_t{1} << index % kBits);
+  first_ = std::min<std::size_t>(first_, index / kBits);
+  ++left_;
+}
+
+FreeRanges::FreeRanges(std::uint32_t limit, std::vector<weir_list> used) : limit_{limit} {
   std::ranges::sort(used, {}, &weir_list::first);
   std::uint32_t end = 0;  // of what is in use so far
   for (const auto& range : used) {
@@ -46,6 +55,8 @@ std::optional<std::uint32_t> FreeRanges::take(std::uint32_t count) {
 }
 
 void FreeRanges::give_back(std::uint32_t first, std::uint32_t count) {
+  if (first >= limit_) return;
+  count = std::min(count, limit_ - first);
   const auto above = holes_.lower_bound(first);
   const auto below = above == holes_.begin() ? holes_.end() : std::prev(above);
   const auto next =

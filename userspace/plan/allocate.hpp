@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Free elements of the arrays, worked out from those in use. What is given out by one of these is
-// never something that was in use when it was made.
+// Free elements of the arrays, worked out from those in use.
 #pragma once
 
 #include <cstddef>
@@ -18,14 +17,19 @@ namespace weir {
 // Single indexes of [1, limit), lowest first; 0 stands for none everywhere.
 class FreeIndexes {
  public:
-  FreeIndexes(std::uint32_t limit, std::vector<std::uint32_t> used);
+  // Nothing outside the table counts: neither "none" nor what a smaller table has cut off.
+  FreeIndexes(std::uint32_t limit, const std::vector<std::uint32_t>& used);
   [[nodiscard]] std::size_t left() const { return left_; }
   std::uint32_t take();  // only while left() > 0
+  void give_back(std::uint32_t index);
 
  private:
-  std::vector<std::uint32_t> used_;  // sorted
-  std::size_t passed_ = 0;           // of used_, those below next_
-  std::uint32_t next_ = 1;
+  static constexpr std::uint32_t kBits = 64;
+  [[nodiscard]] bool inside(std::uint32_t index) const { return index > 0 && index < limit_; }
+
+  std::uint32_t limit_;
+  std::vector<std::uint64_t> used_;  // a bit each
+  std::size_t first_ = 0;            // no word before it has a free one
   std::size_t left_ = 0;
 };
 
@@ -40,6 +44,7 @@ class FreeRanges {
   void insert(std::uint32_t first, std::uint32_t count);
   void erase(std::uint32_t first, std::uint32_t count);
 
+  std::uint32_t limit_;
   std::map<std::uint32_t, std::uint32_t> holes_;               // first -> count
   std::set<std::pair<std::uint32_t, std::uint32_t>> by_size_;  // count, first
 };

@@ -86,8 +86,8 @@ void Reconciler::update(const ServiceIdentity& identity, const WantedService& wa
     reason = full("source ranges", limits_.ranges, "fixed size");
   }
   if (!reason) return commit(plan);
-  refused_.push_back({identity, std::move(*reason)});
-  if (plan.old != nullptr) left_alone_.insert(identity);
+  work_.refused.push_back({identity, std::move(*reason)});
+  if (plan.old != nullptr) work_.left_alone.insert(identity);
 }
 
 Reconciler::Draft Reconciler::draft(const ServiceIdentity& identity, const WantedService& want) {
@@ -99,7 +99,7 @@ Reconciler::Draft Reconciler::draft(const ServiceIdentity& identity, const Wante
   if (old == nullptr || old->frontends != want.frontends) {
     draft.new_frontends =
         static_cast<std::size_t>(std::ranges::count_if(want.frontends, [&](const auto& frontend) {
-          return !std::ranges::binary_search(frontends_, frontend.first, {}, &Frontend::first);
+          return !frontends_.contains(frontend.first);
         }));
   }
   count_new_addresses(draft);
@@ -108,7 +108,7 @@ Reconciler::Draft Reconciler::draft(const ServiceIdentity& identity, const Wante
 
 void Reconciler::count_new_addresses(Draft& draft) const {
   const auto count = [&](const weir_addr& address) {
-    if (!current_.addresses.contains(address) && !new_addresses_.contains(address))
+    if (!tables_.addresses.contains(address) && !work_.new_addresses.contains(address))
       draft.new_addresses.insert(address);
   };
   for (const auto& backend : draft.new_backends) count(backend.address.raw());
@@ -124,10 +124,11 @@ std::optional<std::string> Reconciler::lacking(const Draft& draft) const {
     return full("services", limits_.services, "--max-services");
   if (draft.new_backends.size() > backends_.left())
     return full("backends", limits_.backends, "--max-backends");
-  if (draft.new_frontends > 0 && frontends_used_ + draft.new_frontends > limits_.frontends)
+  if (draft.new_frontends > 0 &&
+      frontends_.size() + work_.new_frontends + draft.new_frontends > limits_.frontends)
     return full("frontends", limits_.frontends, "fixed size");
   const auto addresses =
-      current_.addresses.size() + new_addresses_.size() + draft.new_addresses.size();
+      tables_.addresses.size() + work_.new_addresses.size() + draft.new_addresses.size();
   if (!draft.new_addresses.empty() && addresses > limits_.addresses)
     return full("addresses", limits_.addresses, "fixed size");
   if (versions_.left() == 0) return full("versions", 2 * limits_.services, "--max-services");
@@ -174,13 +175,14 @@ bool Reconciler::take_ranges(Draft& draft) {
   draft.ranges = range_ids_.take();
   range_sets_.emplace(want, draft.ranges);
   tables_.ranges.emplace(draft.ranges, want);
+  unnamed_.insert(draft.ranges);
   for (const auto& range : want) emit(kPrepare, PutRange{range_key(draft.ranges, range)});
   return true;
 }
 
 void Reconciler::commit(const Draft& draft) {
-  frontends_used_ += draft.new_frontends;
-  new_addresses_.insert(draft.new_addresses.begin(), draft.new_addresses.end());
+  work_.new_frontends += draft.new_frontends;
+  work_.new_addresses.insert(draft.new_addresses.begin(), draft.new_addresses.end());
   ProgrammedService& service = draft.old == nullptr ? admit(draft) : *draft.old;
   if (const auto name = name_of(draft.identity, draft.want); name != service.name) {
     service.name = name;
@@ -188,7 +190,10 @@ void Reconciler::commit(const Draft& draft) {
   }
   put_backends(draft, service);
   put_version(draft, service);
-  if (service.frontends != draft.want.frontends) service.frontends = draft.want.frontends;
+  if (service.frontends == draft.want.frontends) return;
+  for (const auto& [key, kind] : service.frontends) work_.frontends.insert(key);
+  for (const auto& [key, kind] : draft.want.frontends) work_.frontends.insert(key);
+  service.frontends = draft.want.frontends;
 }
 
 ProgrammedService& Reconciler::admit(const Draft& draft) {
@@ -199,32 +204,40 @@ ProgrammedService& Reconciler::admit(const Draft& draft) {
 }
 
 void Reconciler::put_backends(const Draft& draft, ProgrammedService& service) {
-  for (const auto& identity : draft.new_backends) {
-    const auto& want = draft.want.backends.at(identity);
-    const std::uint32_t index = backends_.take();
-    const std::uint32_t generation = ++tables_.generations[index];
-    service.backends.emplace(identity, index);
-    tables_.backends[index] = {draft.identity, identity, state_of(want), flags_of(want),
-                               generation};
-    weir_backend value{};
-    value.addr = identity.address.raw();
-    value.port = htons(identity.port);
-    value.proto = static_cast<std::uint8_t>(draft.identity.protocol);
-    value.state = static_cast<std::uint8_t>(state_of(want));
-    value.generation = generation;
-    value.service = service.id;
-    value.flags = flags_of(want);
-    emit(kPrepare, PutBackend{index, value});
-  }
+  for (const auto& identity : draft.new_backends) add_backend(draft, service, identity);
   // Those that were there, whatever had become of them, go on in place.
   for (const auto& [identity, want] : draft.want.backends) {
     const std::uint32_t index = service.backends.at(identity);
     auto& backend = tables_.backends.at(index);
     if (backend.flags != flags_of(want)) emit(kPrepare, SetBackendFlags{index, flags_of(want)});
     if (backend.state != state_of(want)) emit(kPrepare, SetBackendState{index, state_of(want)});
+    const bool local = (backend.flags & WEIR_BACKEND_LOCAL) != 0;
+    if (local && !want.local) --uses(identity.address.raw()).local;
+    if (!local && want.local) ++uses(identity.address.raw()).local;
     backend.flags = flags_of(want);
     backend.state = state_of(want);
   }
+}
+
+void Reconciler::add_backend(const Draft& draft, ProgrammedService& service,
+                             const BackendIdentity& identity) {
+  const auto& want = draft.want.backends.at(identity);
+  const std::uint32_t index = backends_.take();
+  const std::uint32_t generation = ++tables_.generations[index];
+  service.backends.emplace(identity, index);
+  tables_.backends[index] = {draft.identity, identity, state_of(want), flags_of(want), generation};
+  auto& at = uses(identity.address.raw());
+  ++at.backends;
+  if (want.local) ++at.local;
+  weir_backend value{};
+  value.addr = identity.address.raw();
+  value.port = htons(identity.port);
+  value.proto = static_cast<std::uint8_t>(draft.identity.protocol);
+  value.state = static_cast<std::uint8_t>(state_of(want));
+  value.generation = generation;
+  value.service = service.id;
+  value.flags = flags_of(want);
+  emit(kPrepare, PutBackend{index, value});
 }
 
 void Reconciler::put_version(const Draft& draft, ProgrammedService& service) {
@@ -243,10 +256,28 @@ void Reconciler::put_version(const Draft& draft, ProgrammedService& service) {
   if (draft.put_cluster) put_slots(draft.cluster, service.cluster);
   if (draft.put_local) put_slots(draft.local, service.local);
   version.generation = old.generation + 1;
+  leave_version(service, version);
   service.version = version;
   service.version_index = versions_.take();
   emit(kPrepare, PutVersion{service.version_index, version});
   emit(kPublish, Publish{service.id, service.version_index});
+}
+
+// What the version in force has, and the next one has not.
+void Reconciler::leave_version(const ProgrammedService& service, const weir_version& next) {
+  const weir_version& old = service.version;
+  if (service.version_index != 0) released_.versions.push_back(service.version_index);
+  const auto same = [](const weir_list& a, const weir_list& b) {
+    return a.first == b.first && a.count == b.count;
+  };
+  const auto leave = [&](const weir_list& list) {
+    if (list.count > 0 && !same(list, next.cluster) && !same(list, next.local))
+      released_.slots.push_back(list);
+  };
+  leave(old.cluster);
+  if (!same(old.cluster, old.local)) leave(old.local);
+  if (old.ranges != 0 && --named_[old.ranges] == 0) unnamed_.insert(old.ranges);
+  if (next.ranges != 0 && ++named_[next.ranges] == 1) unnamed_.erase(next.ranges);
 }
 
 void Reconciler::put_slots(const weir_list& list, const std::vector<std::uint32_t>& indexes) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The work of one reconcile(): what it has decided so far. Private to the folder.
+// Keeps what the tables hold, and what is free in them, from one change to the next, so that a
+// change costs what it changes. reconcile() is one of these that is made and asked once.
 #pragma once
 
 #include <array>
@@ -8,7 +9,10 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -17,11 +21,40 @@
 
 namespace weir {
 
+// Operations as reconcile() has them.
+struct Change {
+  std::vector<Operation> operations;
+  std::vector<Refused> refused;
+};
+
+struct HashOfAddress {
+  std::size_t operator()(const weir_addr& address) const noexcept {
+    return std::hash<std::string_view>{}({reinterpret_cast<const char*>(&address), sizeof address});
+  }
+};
+
 class Reconciler {
  public:
-  Reconciler(const ProgrammedTables& current, const WantedTables& wanted, const Limits& limits,
-             const LiveFlows& live);
-  Reconciled run();
+  // From here on the tables are known, and in no other hands: each change has been carried out,
+  // Grace and all, when the next one is asked for.
+  Reconciler(ProgrammedTables tables, const Limits& limits);
+
+  // To all of `wanted`.
+  Change to(const WantedTables& wanted, const LiveFlows& live);
+  // To `part` of what is wanted: that of the services that are `touched`, sorted, all others being
+  // as they were. Only after a change to the whole that refused nothing, with the same node
+  // addresses; and nobody else may have the frontends of `part`.
+  Change to(const WantedTables& part, std::span<const ServiceIdentity> touched,
+            const LiveFlows& live);
+
+  [[nodiscard]] const ProgrammedTables& tables() const { return tables_; }
+  [[nodiscard]] ProgrammedTables take_tables() { return std::move(tables_); }
+  // Who has a frontend: an id of weir_service, or 0.
+  [[nodiscard]] std::uint32_t owner(const weir_service_key& key) const;
+  // Something waits for flows to end: backends that are gone, addresses that services gave up.
+  [[nodiscard]] bool waits() const { return !gone_.empty() || !past_.empty(); }
+  // And need not wait any longer.
+  [[nodiscard]] bool can_reclaim(const LiveFlows& live) const;
 
  private:
   // Operations are collected by phase and joined at the end; reconcile.hpp says why this order.
@@ -38,8 +71,6 @@ class Reconciler {
     kDropNames,
     kPhases,  // and those that come after Grace are in drop_ranges_
   };
-  using Frontend = std::pair<weir_service_key, weir_service>;
-  using AddressBits = std::pair<weir_addr, std::uint32_t>;
 
   // What one service needs, worked out before anything of it is written.
   struct Draft {
@@ -56,6 +87,43 @@ class Reconciler {
     bool put_local = false;
   };
 
+  // Why an address is in weir_address.
+  struct Uses {
+    std::uint32_t services = 0;  // frontends
+    std::uint32_t backends = 0;
+    std::uint32_t local = 0;  // of these, on this node
+    std::uint32_t node = 0;   // bits of the node's own
+  };
+
+  // What was in use when this change began, and is free for the next one.
+  struct Released {
+    std::vector<std::uint32_t> ids, backends, versions, range_ids;
+    std::vector<weir_list> slots;
+    std::size_t ranges = 0;  // entries
+  };
+
+  // All of one change, and empty between them.
+  struct Work {
+    bool whole = false;
+    std::array<std::vector<Operation>, kPhases> phases;
+    std::vector<Operation> drop_ranges;
+    std::vector<Refused> refused;
+    std::set<ServiceIdentity> left_alone;  // refused, but in the tables
+    bool taken_away = false;               // some flow may have to look at its backend
+    std::size_t new_frontends = 0;         // on top of those at the beginning
+    std::set<weir_addr> new_addresses;     // likewise
+    std::set<weir_service_key> frontends;  // that may be different at the end
+    std::vector<weir_addr> addresses;      // likewise
+    std::vector<ServiceIdentity> emptied;  // services that may have nothing left
+    std::vector<std::uint32_t> gone;       // backends that this change takes away
+  };
+
+  // index.cpp
+  void index_services();
+  void index_backends();
+  void index_ranges();
+  void release();
+
   // reconcile_service.cpp
   void update(const ServiceIdentity& identity, const WantedService& want);
   Draft draft(const ServiceIdentity& identity, const WantedService& want);
@@ -67,43 +135,57 @@ class Reconciler {
   void commit(const Draft& draft);
   ProgrammedService& admit(const Draft& draft);
   void put_backends(const Draft& draft, ProgrammedService& service);
+  void add_backend(const Draft& draft, ProgrammedService& service, const BackendIdentity& identity);
   void put_version(const Draft& draft, ProgrammedService& service);
+  void leave_version(const ProgrammedService& service, const weir_version& next);
   void put_slots(const weir_list& list, const std::vector<std::uint32_t>& indexes);
 
-  // reconcile.cpp
-  void sweep_services();
+  // sweep.cpp
+  void free_gone(const LiveFlows& live);
+  void sweep_services(const WantedTables& wanted);
+  void sweep_service(const ServiceIdentity& identity, ProgrammedService& service,
+                     const WantedTables& wanted);
   void withdraw(ProgrammedService& service);
-  void sweep(ProgrammedService& service, const WantedService* want, bool left_alone);
-  std::vector<Frontend> settle_frontends();
+  void drop_emptied(const WantedTables& wanted);
   void sweep_ranges();
-  void settle_addresses(const std::vector<Frontend>& frontends);
-  void keep_past(std::map<weir_addr, std::uint32_t>& settled) const;
+
+  // settle.cpp
+  void settle_frontends(const WantedTables& wanted, std::span<const ServiceIdentity> touched);
+  void settle_frontend(const weir_service_key& key, const weir_service* after);
+  void set_node(const WantedTables& wanted);
+  void settle_addresses(const LiveFlows& live);
+  [[nodiscard]] std::set<weir_addr> past(const LiveFlows& live) const;
+  [[nodiscard]] bool any_flows(const LiveFlows& live) const;
+  [[nodiscard]] std::uint32_t bits_before(const weir_addr& address) const;
+  [[nodiscard]] std::uint32_t bits_after(const weir_addr& address) const;
   void put_address_changes(const weir_addr& key, std::uint32_t before, std::uint32_t after);
-  Reconciled finish();
+  Uses& uses(const weir_addr& address);
 
-  void emit(Phase phase, const Operation& operation) { phases_[phase].push_back(operation); }
+  // reconcile.cpp
+  void finish(const WantedTables& wanted, std::span<const ServiceIdentity> touched,
+              const LiveFlows& live);
+  Change take_change();
 
-  const ProgrammedTables& current_;
-  const WantedTables& wanted_;
-  const Limits& limits_;
-  const LiveFlows& live_;
-  ProgrammedTables tables_;  // becomes the result
-  std::array<std::vector<Operation>, kPhases> phases_;
-  std::vector<Refused> refused_;
-  std::set<ServiceIdentity> left_alone_;  // refused, but in the tables
-  bool taken_away_ = false;               // some flow may have to look at its backend
+  void emit(Phase phase, const Operation& operation) { work_.phases[phase].push_back(operation); }
 
+  Limits limits_;
+  ProgrammedTables tables_;
   FreeIndexes ids_;
   FreeIndexes backends_;
   FreeIndexes versions_;
   FreeRanges slots_;
   FreeIndexes range_ids_;
-  std::vector<Frontend> frontends_;  // of current_, sorted by key
-  std::size_t frontends_used_ = 0;   // entries at the fullest moment: before any is deleted
+  std::map<weir_service_key, weir_service> frontends_;  // as tables_ has them
+  std::unordered_map<weir_addr, Uses, HashOfAddress> uses_;
+  std::set<weir_addr> node_;                      // addresses of the node
+  std::set<weir_addr> past_;                      // with WEIR_ADDRESS_PAST
+  std::set<std::uint32_t> gone_;                  // backends that wait for their flows
   std::map<RangeSet, std::uint32_t> range_sets_;  // those of tables_, by content
+  std::map<std::uint32_t, std::uint32_t> named_;  // versions that name each set
+  std::set<std::uint32_t> unnamed_;               // sets that none names
   std::size_t ranges_used_ = 0;                   // entries, those to be deleted included
-  std::vector<Operation> drop_ranges_;
-  std::set<weir_addr> new_addresses_;  // entries on top of those of current_
+  Released released_;
+  Work work_;
 };
 
 }  // namespace weir

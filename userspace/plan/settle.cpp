@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// What weir_service and weir_address hold in the end, as far as it may be different.
+#include <algorithm>
+
+#include "plan/reconciler.hpp"
+
+namespace weir {
+
+std::uint32_t Reconciler::owner(const weir_service_key& key) const {
+  const auto found = frontends_.find(key);
+  return found == frontends_.end() ? 0 : found->second.id;
+}
+
+void Reconciler::settle_frontends(const WantedTables& wanted,
+                                  std::span<const ServiceIdentity> touched) {
+  std::map<weir_service_key, weir_service> granted;
+  const auto grant = [&](const ServiceIdentity& identity) {
+    const auto found = tables_.services.find(identity);
+    if (found == tables_.services.end() || work_.left_alone.contains(identity)) return;
+    for (const auto& [key, kind] : found->second.frontends)
+      if (work_.frontends.contains(key))
+        granted.emplace(key, weir_service{.id = found->second.id,
+                                          .frontend = static_cast<std::uint8_t>(kind),
+                                          .zero = {}});
+  };
+  if (work_.frontends.empty()) return;
+  if (work_.whole)
+    for (const auto& [identity, want] : wanted.services) grant(identity);
+  else
+    for (const auto& identity : touched) grant(identity);
+  // A refused service keeps the frontends it had, but not against one that was given them.
+  for (const auto& identity : work_.left_alone)
+    std::erase_if(tables_.services.at(identity).frontends,
+                  [&](const auto& frontend) { return granted.contains(frontend.first); });
+  for (const auto& key : work_.frontends) {
+    const auto after = granted.find(key);
+    settle_frontend(key, after == granted.end() ? nullptr : &after->second);
+  }
+}
+
+void Reconciler::settle_frontend(const weir_service_key& key, const weir_service* after) {
+  const auto found = frontends_.find(key);
+  const bool before = found != frontends_.end();
+  if (before && after != nullptr && found->second == *after) return;
+  work_.taken_away =
+      work_.taken_away || (before && (after == nullptr || found->second.id != after->id));
+  if (before && found->second.frontend != WEIR_FRONTEND_NODE_PORT) --uses(key.addr).services;
+  if (after != nullptr) {
+    emit(kPutFrontends, PutFrontend{key, *after});
+    if (after->frontend != WEIR_FRONTEND_NODE_PORT) ++uses(key.addr).services;
+    frontends_.insert_or_assign(key, *after);
+  } else if (before) {
+    emit(kDropFrontends, DeleteFrontend{key});
+    frontends_.erase(found);
+  }
+}
+
+Reconciler::Uses& Reconciler::uses(const weir_addr& address) {
+  work_.addresses.push_back(address);
+  return uses_[address];
+}
+
+// Node addresses are written even where they do not fit.
+void Reconciler::set_node(const WantedTables& wanted) {
+  for (const auto& address : std::exchange(node_, {})) uses(address).node = 0;
+  for (const auto& [address, bits] : wanted.addresses) {
+    const auto own = bits & ~std::uint32_t{WEIR_ADDRESS_SERVICE};
+    if (own == 0) continue;
+    node_.insert(address);
+    uses(address).node = own;
+    if (!tables_.addresses.contains(address)) work_.new_addresses.insert(address);
+  }
+}
+
+std::uint32_t Reconciler::bits_before(const weir_addr& address) const {
+  const auto found = tables_.addresses.find(address);
+  return found == tables_.addresses.end() ? 0 : found->second;
+}
+
+std::uint32_t Reconciler::bits_after(const weir_addr& address) const {
+  const auto found = uses_.find(address);
+  if (found == uses_.end()) return 0;
+  const Uses& at = found->second;
+  return at.node | (at.services > 0 ? std::uint32_t{WEIR_ADDRESS_SERVICE} : 0U) |
+         (at.backends > 0 ? std::uint32_t{WEIR_ADDRESS_BACKEND} : 0U) |
+         (at.local > 0 ? std::uint32_t{WEIR_ADDRESS_LOCAL} : 0U);
+}
+
+bool Reconciler::any_flows(const LiveFlows& live) const {
+  return std::ranges::any_of(tables_.backends,
+                             [&](const auto& entry) { return live(entry.first) > 0; });
+}
+
+// An address that a service gave up may still have established flows, which its packets find only
+// while it is known. Which address a flow goes to is in the kernel's table alone, so they all stay
+// until there is no flow at all; not too many of them, since on a busy node that is never.
+std::set<weir_addr> Reconciler::past(const LiveFlows& live) const {
+  constexpr std::size_t kMost = 4096;
+  std::set<weir_addr> kept;
+  for (const auto& address : work_.addresses) {
+    if ((bits_before(address) & (WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_PAST)) == 0) continue;
+    if ((bits_after(address) & WEIR_ADDRESS_SERVICE) == 0) kept.insert(address);
+  }
+  if (kept.empty() || !any_flows(live)) return {};
+  if (kept.size() > kMost) kept.erase(std::next(kept.begin(), kMost), kept.end());
+  return kept;
+}
+
+void Reconciler::settle_addresses(const LiveFlows& live) {
+  auto& addresses = work_.addresses;
+  addresses.insert(addresses.end(), past_.begin(), past_.end());
+  if (work_.whole) {  // an agent that died may have left any of them half done
+    for (const auto& [address, bits] : tables_.addresses) addresses.push_back(address);
+    for (const auto& [address, at] : uses_) addresses.push_back(address);
+  }
+  std::ranges::sort(addresses);
+  const auto rest = std::ranges::unique(addresses);
+  addresses.erase(rest.begin(), rest.end());
+  past_ = past(live);
+  for (const auto& address : addresses) {
+    const auto before = bits_before(address);
+    const auto after =
+        bits_after(address) | (past_.contains(address) ? std::uint32_t{WEIR_ADDRESS_PAST} : 0U);
+    if (before == after) continue;
+    put_address_changes(address, before, after);
+    if (after != 0) {
+      tables_.addresses.insert_or_assign(address, after);
+    } else {
+      tables_.addresses.erase(address);
+      uses_.erase(address);
+    }
+  }
+}
+
+// Up to three writes, because the bits of one address change at different moments.
+void Reconciler::put_address_changes(const weir_addr& key, std::uint32_t before,
+                                     std::uint32_t after) {
+  const std::uint32_t prepared = before | (after & ~std::uint32_t{WEIR_ADDRESS_SERVICE});
+  const std::uint32_t grown = before | after;
+  if (prepared != before) emit(kPrepare, PutAddress{key, {.bits = prepared}});
+  if (grown != prepared) emit(kPutAddresses, PutAddress{key, {.bits = grown}});
+  if (after == 0) {
+    emit(kDropAddresses, DeleteAddress{key});
+  } else if (after != grown) {
+    emit(kDropAddresses, PutAddress{key, {.bits = after}});
+  }
+}
+
+}  // namespace weir
