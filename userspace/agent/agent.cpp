@@ -25,9 +25,8 @@
 #include "kernel/tables.hpp"
 #include "node/monitor.hpp"
 #include "node/sysctl.hpp"
+#include "plan/follower.hpp"
 #include "plan/gone.hpp"
-#include "plan/plan.hpp"
-#include "plan/reconcile.hpp"
 #include "source/manifests/manifests.hpp"
 
 namespace weir::agent {
@@ -122,7 +121,8 @@ class Agent {
   void retry_later();
   void on_manifests();
   void on_network();
-  [[nodiscard]] bool can_reclaim() const;
+  [[nodiscard]] Result<NodeView> view() const;
+  void report_published(const Follower::Step& step, const kernel::WriteTiming& timing) const;
   void reclaim_later();
   void arm_reclaim();
   void redirects_later();
@@ -140,8 +140,9 @@ class Agent {
   std::optional<kernel::Tables> tables_;
   std::optional<Edges> edges_;
   std::optional<HostEdge> host_edge_;
-  ProgrammedTables programmed_;
-  bool has_past_ = false;          // some address of programmed_ has WEIR_ADDRESS_PAST
+  std::optional<Follower> follower_;
+  bool read_now_ = true;           // a publication is due to a refresh() of the source
+  StateChanges unpublished_;       // what follower_ has not been told of yet
   std::set<std::string> refused_;  // lines that are in the log already
   std::optional<Health> health_;   // from serve() on; last, so that its sockets close first
 };
@@ -188,7 +189,7 @@ Result<> Agent::open_kernel() {
   tables_.emplace(std::move(*tables));
   auto programmed = tables_->adopt();
   if (!programmed) return fail(std::move(programmed.error()), "read the tables back");
-  programmed_ = std::move(*programmed);
+  follower_.emplace(std::move(*programmed), options_.limits);
   // An agent that was killed in the middle of a publication has not waited for its end.
   kernel::wait_for_running_programs();
   auto edges = Edges::open(pins_, *objects_, options_);
@@ -220,12 +221,14 @@ void Agent::report_refused(const std::vector<FrontendConflict>& conflicts,
 }
 
 Result<> Agent::publish() {
+  unpublished_.merge(source_->take_changes());
   health_->begin(source_->state());
   if (auto ok = program(); !ok) {
     retry_later();
     return ok;
   }
-  health_->done(source_->state(), monitor_->network());
+  const StateChanges changes = std::exchange(unpublished_, {});
+  health_->done(source_->state(), changes, monitor_->network());
   return {};
 }
 
@@ -237,8 +240,7 @@ void Agent::retry_later() {
   if (!armed) log::error("{}", armed.error().message());
 }
 
-// Brings the tables to what source and node say now.
-Result<> Agent::program() {
+Result<NodeView> Agent::view() const {
   NodeView view{.name = options_.node_name,
                 .addresses = node::node_addresses(monitor_->network()),
                 .node_port_addresses = {},
@@ -249,53 +251,52 @@ Result<> Agent::program() {
   auto localhost = node::localhost_addresses(options_.node_port_addresses);
   if (!localhost) return std::unexpected{std::move(localhost.error())};
   view.localhost = std::move(*localhost);
+  return view;
+}
 
-  const auto wanted = plan(source_->state(), view);
-  auto next = reconcile(programmed_, wanted, options_.limits,
-                        [this](std::uint32_t index) { return tables_->live_flows(index); });
-  report_refused(wanted.conflicts, next.refused);
-  if (auto done = tables_->execute(next.operations); !done) {
+// Brings the tables to what source and node say now.
+Result<> Agent::program() {
+  const auto node = view();
+  if (!node) return std::unexpected{node.error()};
+  const auto live = [this](std::uint32_t index) { return tables_->live_flows(index); };
+  const auto step = follower_->to(source_->state(), *node, unpublished_, live);
+  report_refused(step.conflicts, step.refused);
+  kernel::WriteTiming timing;
+  if (auto done = tables_->execute(step.operations, &timing); !done) {
     // Part of it was done: what the maps say now is the truth to go on from.
     auto truth = tables_->adopt();
-    if (truth) programmed_ = std::move(*truth);
+    if (truth) follower_.emplace(std::move(*truth), options_.limits);
     return fail(std::move(done.error()), "publish");
   }
-  if (!next.operations.empty())
-    log::debug("published: {} writes, {} services", next.operations.size(),
-               next.tables.services.size());
-  programmed_ = std::move(next.tables);
-  if (host_edge_->end_sockets(gone_backends(next.operations, programmed_, Protocol::udp)))
+  report_published(step, timing);
+  if (host_edge_->end_sockets(gone_backends(step.operations, follower_->tables(), Protocol::udp)))
     sockets_later();
   reclaim_later();
   return {};
 }
 
-// What waits for its last flow: backends that are gone, addresses that services gave up. Planning
-// again costs as much as any change, so it is done only once there is something to free.
-bool Agent::can_reclaim() const {
-  bool flows = false;
-  bool idle_gone = false;
-  for (const auto& [index, backend] : programmed_.backends) {
-    const bool live = tables_->live_flows(index) > 0;
-    flows = flows || live;
-    idle_gone = idle_gone || (backend.state == WEIR_BACKEND_GONE && !live);
-  }
-  return idle_gone || (!flows && has_past_);
+void Agent::report_published(const Follower::Step& step, const kernel::WriteTiming& timing) const {
+  if (step.operations.empty()) return;
+  const auto ms = [](std::chrono::nanoseconds time) {
+    return std::chrono::duration<double, std::milli>{time}.count();
+  };
+  const auto source = read_now_ ? source_->timing() : manifests::Timing{};
+  log::debug(
+      "published: {} writes, {} services touched, ms: read {:.3f}, assemble {:.3f}, plan {:.3f}, "
+      "reconcile {:.3f}, write {:.3f}, grace {:.3f}",
+      step.operations.size(), step.touched, ms(source.read), ms(source.assemble), ms(step.plan),
+      ms(step.reconcile), ms(timing.write), ms(timing.grace));
 }
 
+// What waits for its last flow: backends that are gone, addresses that services gave up.
 void Agent::reclaim_later() {
-  has_past_ = std::ranges::any_of(programmed_.addresses, [](const auto& entry) {
-    return (entry.second & WEIR_ADDRESS_PAST) != 0;
-  });
-  const bool gone = std::ranges::any_of(programmed_.backends, [](const auto& entry) {
-    return entry.second.state == WEIR_BACKEND_GONE;
-  });
-  if ((gone || has_past_) && !loop_->armed(kReclaim)) arm_reclaim();
+  if (follower_->waits() && !loop_->armed(kReclaim)) arm_reclaim();
 }
 
 void Agent::arm_reclaim() {
   auto armed = loop_->after(kReclaim, 1s, [this] {
-    if (!can_reclaim()) return arm_reclaim();
+    if (!follower_->can_reclaim([this](std::uint32_t index) { return tables_->live_flows(index); }))
+      return arm_reclaim();
     if (auto ok = publish(); !ok) log::error("{}", ok.error().message());
   });
   if (!armed) log::error("{}", armed.error().message());
@@ -319,7 +320,9 @@ void Agent::on_manifests() {
   auto changed = source_->refresh();
   if (!changed) return log::error("read manifests: {}", changed.error().message());
   if (!*changed) return;
+  read_now_ = true;
   if (auto ok = publish(); !ok) log::error("{}", ok.error().message());
+  read_now_ = false;
 }
 
 void Agent::on_network() {
@@ -341,10 +344,11 @@ Result<> Agent::serve() {
   health_.emplace(std::move(*health));
   // Tables first: a program that is attached finds all it needs.
   if (auto ok = publish(); !ok) return ok;
+  read_now_ = false;
   if (auto ok = edges_->start(monitor_->network()); !ok) return ok;
   host_edge_->start(options_.socket_lb == SocketLb::host);
-  log::info("{} services, node {}, programs {}", programmed_.services.size(), options_.node_name,
-            objects_->adopted() ? "adopted" : "loaded");
+  log::info("{} services, node {}, programs {}", follower_->tables().services.size(),
+            options_.node_name, objects_->adopted() ? "adopted" : "loaded");
   if (auto ok = loop_->watch(source_->fd(), [this] { on_manifests(); }); !ok) return ok;
   if (auto ok = loop_->watch(monitor_->fd(), [this] { on_network(); }); !ok) return ok;
   redirects_later();

@@ -19,9 +19,21 @@ void Health::begin(const ClusterState& cluster) {
   server_->set_eligible(serve::node_eligible(cluster, options_->node_name));
 }
 
-void Health::done(const ClusterState& cluster, const node::NodeNetwork& network) {
+// Whether a check, or the number of endpoints that it tells, may be another than before.
+bool Health::concerned(const ClusterState& cluster, const StateChanges& changes) const {
+  if (!checks_ || changes.whole) return true;
+  return std::ranges::any_of(changes.services, [&](const ObjectKey& key) {
+    const auto service = cluster.services.find(key);
+    return (service != cluster.services.end() && needs_health_check(service->second)) ||
+           std::ranges::binary_search(*checks_, key, {}, &serve::HealthCheck::service);
+  });
+}
+
+void Health::done(const ClusterState& cluster, const StateChanges& changes,
+                  const node::NodeNetwork& network) {
   server_->updated();
-  server_->serve(serve::health_checks(cluster, options_->node_name), addresses(network));
+  if (concerned(cluster, changes)) checks_ = serve::health_checks(cluster, options_->node_name);
+  server_->serve(*checks_, addresses(network));
 }
 
 // Those that serve node ports. Without a restriction one socket takes all, as kube-proxy has it:

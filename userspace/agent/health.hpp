@@ -3,11 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "agent/options.hpp"
 #include "base/result.hpp"
 #include "model/cluster.hpp"
 #include "node/devices.hpp"
+#include "serve/health.hpp"
 #include "serve/health_server.hpp"
 
 namespace weir::agent {
@@ -19,16 +22,19 @@ class Health {
   // A publication of this state begins. Where it fails, the checks stay as they are, as do the
   // tables, and the next one begins where this one did.
   void begin(const ClusterState& cluster);
-  // What began is in force.
-  void done(const ClusterState& cluster, const node::NodeNetwork& network);
+  // What began is in force; `changes` are those since the last that was.
+  void done(const ClusterState& cluster, const StateChanges& changes,
+            const node::NodeNetwork& network);
 
  private:
   Health(const Options& options, std::unique_ptr<serve::HealthServer> server)
       : options_{&options}, server_{std::move(server)} {}
   [[nodiscard]] std::vector<Address> addresses(const node::NodeNetwork& network) const;
+  [[nodiscard]] bool concerned(const ClusterState& cluster, const StateChanges& changes) const;
 
   const Options* options_;
   std::unique_ptr<serve::HealthServer> server_;
+  std::optional<std::vector<serve::HealthCheck>> checks_;  // those that are served
 };
 
 }  // namespace weir::agent

@@ -218,11 +218,20 @@ Result<ProgrammedTables> Tables::adopt() {
   return tables;
 }
 
-Result<> Tables::execute(const std::vector<Operation>& operations) {
+Result<> Tables::execute(const std::vector<Operation>& operations, WriteTiming* timing) {
+  using Clock = std::chrono::steady_clock;
+  WriteTiming spent;
+  const auto begin = Clock::now();
   for (const auto& operation : operations) {
+    const bool grace = std::holds_alternative<Grace>(operation);
+    const auto before = grace ? Clock::now() : begin;
     if (auto done = std::visit(Executor{*this}, operation); !done) return done;
+    if (grace) spent.grace += Clock::now() - before;
   }
-  if (filter_.stale()) return filter_.rebuild(address_);
+  if (filter_.stale())
+    if (auto done = filter_.rebuild(address_); !done) return done;
+  spent.write = Clock::now() - begin - spent.grace;
+  if (timing != nullptr) *timing = spent;
   return {};
 }
 

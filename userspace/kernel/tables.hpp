@@ -2,6 +2,7 @@
 // The pinned maps as the agent holds them: read back at start, written by operations.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -17,6 +18,12 @@ namespace weir::kernel {
 Result<std::map<std::uint32_t, RangeSet>> read_range_sets(
     const Map<weir_range_key, __u32>& source_range);
 
+// How long execute() took.
+struct WriteTiming {
+  std::chrono::nanoseconds write{0};
+  std::chrono::nanoseconds grace{0};
+};
+
 class Tables {
  public:
   static Result<Tables> open(const Pins& pins);
@@ -27,7 +34,7 @@ class Tables {
 
   // Carries the operations out, in their order. On an error the rest is not done; what was done
   // is a safe state, and adopt() says which.
-  Result<> execute(const std::vector<Operation>& operations);
+  Result<> execute(const std::vector<Operation>& operations, WriteTiming* timing = nullptr);
 
   // Flows that a backend entry has; for reconcile().
   [[nodiscard]] std::uint64_t live_flows(std::uint32_t backend) const;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,12 @@ class Address {
 
  private:
   weir_addr raw_{};
+};
+
+struct HashOfAddress {
+  std::size_t operator()(const weir_addr& address) const noexcept {
+    return std::hash<std::string_view>{}({reinterpret_cast<const char*>(&address), sizeof address});
+  }
 };
 
 // An address block. Host bits of `base` are zero.

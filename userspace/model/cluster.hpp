@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -105,6 +106,23 @@ struct ClusterState {
   std::map<ObjectKey, EndpointSlice> slices;
   std::map<std::string, Node> nodes;
   friend bool operator==(const ClusterState&, const ClusterState&) = default;
+};
+
+// Where one ClusterState may differ from the one before.
+struct StateChanges {
+  bool whole = false;            // anywhere
+  std::set<ObjectKey> services;  // they, or the slices that are theirs or were
+  std::set<ObjectKey> slices;
+  std::set<std::string> nodes;
+  [[nodiscard]] bool empty() const {
+    return !whole && services.empty() && slices.empty() && nodes.empty();
+  }
+  void merge(StateChanges other) {
+    whole = whole || other.whole;
+    services.merge(other.services);
+    slices.merge(other.slices);
+    nodes.merge(other.nodes);
+  }
 };
 
 }  // namespace weir

@@ -71,18 +71,42 @@ std::vector<BackendIdentity> local_list(std::span<const PortEndpoint> endpoints)
 
 }  // namespace
 
-SliceIndex::SliceIndex(const ClusterState& cluster) {
-  for (const auto& [key, slice] : cluster.slices)
-    if (!slice.service.empty()) slices_[{key.ns, slice.service, slice.family}].push_back(&slice);
+std::size_t HashOfKey::operator()(const ObjectKey& key) const noexcept {
+  const std::hash<std::string_view> hash;
+  return hash(key.name) * 31 + hash(key.ns);
 }
 
-std::vector<PortEndpoint> SliceIndex::endpoints(const ObjectKey& service, Family family,
+SliceIndex::SliceIndex(const ClusterState& cluster) {
+  slices_.reserve(cluster.slices.size());
+  for (const auto& [key, slice] : cluster.slices)
+    if (!slice.service.empty()) slices_[{key.ns, slice.service}].push_back(key.name);
+}
+
+void SliceIndex::add(const ClusterState& cluster, const ObjectKey& slice) {
+  const auto found = cluster.slices.find(slice);
+  if (found == cluster.slices.end() || found->second.service.empty()) return;
+  const ObjectKey service{slice.ns, found->second.service};
+  auto& names = slices_[service];
+  std::erase_if(names, [&](const std::string& name) {
+    const auto other = cluster.slices.find({slice.ns, name});
+    return name == slice.name || other == cluster.slices.end() ||
+           other->second.service != service.name;
+  });
+  names.insert(std::ranges::lower_bound(names, slice.name), slice.name);
+}
+
+std::vector<PortEndpoint> SliceIndex::endpoints(const ClusterState& cluster,
+                                                const ObjectKey& service, Family family,
                                                 const ServicePort& port,
                                                 std::string_view node) const {
   std::vector<PortEndpoint> found;
-  const auto slices = slices_.find(Key{service.ns, service.name, family});
-  if (slices == slices_.end()) return found;
-  for (const EndpointSlice* slice : slices->second) {
+  const auto names = slices_.find(service);
+  if (names == slices_.end()) return found;
+  for (const std::string& name : names->second) {
+    const auto at = cluster.slices.find({service.ns, name});
+    if (at == cluster.slices.end()) continue;
+    const EndpointSlice* const slice = &at->second;
+    if (slice->service != service.name || slice->family != family) continue;
     for (const auto& number : slice->ports) {
       if (number.name != port.name || number.protocol != port.protocol || number.port == 0)
         continue;

@@ -3,10 +3,10 @@
 // topology and traffic policy. What kube-proxy does, see docs/ARCHITECTURE.md.
 #pragma once
 
-#include <map>
 #include <span>
+#include <string>
 #include <string_view>
-#include <tuple>
+#include <unordered_map>
 #include <vector>
 
 #include "model/cluster.hpp"
@@ -28,20 +28,30 @@ struct PortEndpoint {
   [[nodiscard]] bool usable() const { return ready() || last_resort(); }
 };
 
-// Slices by the service that they belong to. Refers to the ClusterState that it was made from.
+struct HashOfKey {
+  std::size_t operator()(const ObjectKey& key) const noexcept;
+};
+
+// Which slices belong to a service.
 class SliceIndex {
  public:
+  SliceIndex() = default;
   explicit SliceIndex(const ClusterState& cluster);
 
+  // This slice may be new in `cluster`, or another's than before. Those that are gone, or are no
+  // longer this service's, are left out by endpoints().
+  void add(const ClusterState& cluster, const ObjectKey& slice);
+
   // Sorted by address and port, each once. A slice may give the port another number than the
-  // next: they are matched by name and protocol.
-  [[nodiscard]] std::vector<PortEndpoint> endpoints(const ObjectKey& service, Family family,
+  // next: they are matched by name and protocol. They refer to `cluster`.
+  [[nodiscard]] std::vector<PortEndpoint> endpoints(const ClusterState& cluster,
+                                                    const ObjectKey& service, Family family,
                                                     const ServicePort& port,
                                                     std::string_view node) const;
 
  private:
-  using Key = std::tuple<std::string_view, std::string_view, Family>;  // namespace, name, family
-  std::map<Key, std::vector<const EndpointSlice*>> slices_;
+  // Names of slices in order, each in the namespace of its service; more than there are, perhaps.
+  std::unordered_map<ObjectKey, std::vector<std::string>, HashOfKey> slices_;
 };
 
 // Which lists a service port uses, and from where it is looked at.

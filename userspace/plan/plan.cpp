@@ -54,31 +54,33 @@ FamilyView view_of(const Service& service, const Address& cluster_ip) {
   return view;
 }
 
-class Planner {
+class Planning {
  public:
-  Planner(const ClusterState& cluster, const NodeView& node)
-      : cluster_{cluster}, node_{node}, slices_{cluster} {
+  Planning(const ClusterState& cluster, const NodeView& node, const SliceIndex& slices)
+      : cluster_{cluster}, node_{node}, slices_{slices} {
     if (const auto self = cluster.nodes.find(node.name); self != cluster.nodes.end())
       zone_ = self->second.zone;
   }
 
-  WantedTables run() {
+  void add_node() {
     for (const auto& address : node_.addresses)
       tables_.addresses[address.raw()] |= WEIR_ADDRESS_NODE;
     for (const auto& address : node_.node_port_addresses)
       tables_.addresses[address.raw()] |= WEIR_ADDRESS_NODE_PORT;
     for (const auto& address : node_.localhost)
       tables_.addresses[address.raw()] |= WEIR_ADDRESS_LOCALHOST;
-    for (const auto& [key, service] : cluster_.services) {
-      if (service.type == ServiceType::external_name) continue;
-      for (const auto& cluster_ip : service.cluster_ips) {
-        if (cluster_ip.is_unspecified()) continue;
-        const FamilyView view = view_of(service, cluster_ip);
-        for (const auto& port : service.ports) plan_port(service, port, view);
-      }
-    }
-    return std::move(tables_);
   }
+
+  void add_service(const Service& service) {
+    if (service.type == ServiceType::external_name) return;
+    for (const auto& cluster_ip : service.cluster_ips) {
+      if (cluster_ip.is_unspecified()) continue;
+      const FamilyView view = view_of(service, cluster_ip);
+      for (const auto& port : service.ports) plan_port(service, port, view);
+    }
+  }
+
+  WantedTables take() { return std::move(tables_); }
 
  private:
   void plan_port(const Service& service, const ServicePort& port, const FamilyView& view) {
@@ -155,7 +157,7 @@ class Planner {
         service.external_policy == TrafficPolicy::local && external &&
         (service.type != ServiceType::cluster_ip || !service.external_ips.empty());
 
-    const auto endpoints = slices_.endpoints(service.key, family, port, node_.name);
+    const auto endpoints = slices_.endpoints(cluster_, service.key, family, port, node_.name);
     auto selection = select_endpoints(endpoints, {.uses_cluster = !internal_local || external,
                                                   .uses_local = internal_local || external_local,
                                                   .node = node_.name,
@@ -179,7 +181,7 @@ class Planner {
 
   const ClusterState& cluster_;
   const NodeView& node_;
-  SliceIndex slices_;
+  const SliceIndex& slices_;
   std::string_view zone_;
   WantedTables tables_;
   std::map<weir_service_key, const ServiceIdentity*> owners_;
@@ -187,8 +189,24 @@ class Planner {
 
 }  // namespace
 
+WantedTables plan(const ClusterState& cluster, const NodeView& node, const SliceIndex& slices) {
+  Planning planning{cluster, node, slices};
+  planning.add_node();
+  for (const auto& [key, service] : cluster.services) planning.add_service(service);
+  return planning.take();
+}
+
 WantedTables plan(const ClusterState& cluster, const NodeView& node) {
-  return Planner{cluster, node}.run();
+  return plan(cluster, node, SliceIndex{cluster});
+}
+
+WantedTables plan_services(const ClusterState& cluster, const NodeView& node,
+                           const SliceIndex& slices, const std::set<ObjectKey>& services) {
+  Planning planning{cluster, node, slices};
+  for (const auto& key : services)
+    if (const auto found = cluster.services.find(key); found != cluster.services.end())
+      planning.add_service(found->second);
+  return planning.take();
 }
 
 }  // namespace weir

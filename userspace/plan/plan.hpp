@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include "model/cluster.hpp"
+#include "plan/endpoints.hpp"
 #include "plan/tables.hpp"
 
 namespace weir {
@@ -21,5 +23,11 @@ struct NodeView {
 // The tables that `node` should have for this state of the cluster. A pure function: no I/O, no
 // clock, and the same result for the same input whatever order things arrived in.
 WantedTables plan(const ClusterState& cluster, const NodeView& node);
+// The same with an index that is there already, of this very state.
+WantedTables plan(const ClusterState& cluster, const NodeView& node, const SliceIndex& slices);
+// What of it is due to some of the services alone: without the node's addresses, and of conflicts
+// only those among themselves.
+WantedTables plan_services(const ClusterState& cluster, const NodeView& node,
+                           const SliceIndex& slices, const std::set<ObjectKey>& services);
 
 }  // namespace weir

@@ -11,7 +11,6 @@
 #include <set>
 #include <span>
 #include <string>
-#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -25,12 +24,6 @@ namespace weir {
 struct Change {
   std::vector<Operation> operations;
   std::vector<Refused> refused;
-};
-
-struct HashOfAddress {
-  std::size_t operator()(const weir_addr& address) const noexcept {
-    return std::hash<std::string_view>{}({reinterpret_cast<const char*>(&address), sizeof address});
-  }
 };
 
 class Reconciler {

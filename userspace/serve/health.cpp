@@ -13,11 +13,11 @@ namespace {
 
 constexpr std::string_view kToBeDeleted = "ToBeDeletedByClusterAutoscaler";
 
-std::uint32_t local_endpoints(const Service& service, Family family, const SliceIndex& slices,
-                              std::string_view node) {
+std::uint32_t local_endpoints(const ClusterState& cluster, const Service& service, Family family,
+                              const SliceIndex& slices, std::string_view node) {
   std::set<Address> ready;
   for (const auto& port : service.ports)
-    for (const auto& endpoint : slices.endpoints(service.key, family, port, node))
+    for (const auto& endpoint : slices.endpoints(cluster, service.key, family, port, node))
       if (endpoint.local && endpoint.ready()) ready.insert(endpoint.id.address);
   return static_cast<std::uint32_t>(ready.size());
 }
@@ -32,8 +32,8 @@ std::vector<HealthCheck> health_checks(const ClusterState& cluster, std::string_
     if (!slices) slices.emplace(cluster);
     HealthCheck check{.service = key, .port = service.health_check_node_port, .local_endpoints = 0};
     for (const auto& ip : service.cluster_ips)
-      check.local_endpoints =
-          std::max(check.local_endpoints, local_endpoints(service, ip.family(), *slices, node));
+      check.local_endpoints = std::max(
+          check.local_endpoints, local_endpoints(cluster, service, ip.family(), *slices, node));
     checks.push_back(std::move(check));
   }
   return checks;

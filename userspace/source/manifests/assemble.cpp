@@ -7,8 +7,6 @@
 #include <map>
 #include <optional>
 
-#include "source/manifests/endpoints.hpp"
-
 namespace weir::manifests {
 namespace {
 
@@ -117,14 +115,15 @@ class Assembler {
 
  private:
   void admit(const ObjectPtr& object) {
-    const auto [at, added] = objects_.emplace(id_of(*object), object);
+    const auto [at, added] = result_.objects.insert(object);
     if (!added) {
+      result_.unique = false;
       const std::string name = object->key.ns.empty() ? object->key.name : object->key.to_string();
       result_.lines.push_back(
           warning(object->place, object->name_line,
                   fmt::format("metadata.name: expected a {} that is not there already, got \"{}\", "
                               "which is in {}",
-                              to_string(object->kind()), name, where(at->second->place))));
+                              to_string(object->kind()), name, where((*at)->place))));
       return;
     }
     if (const auto* node = std::get_if<Node>(&object->body))
@@ -149,6 +148,7 @@ class Assembler {
       result_.in_force.emplace(object->key, object);
       return;
     }
+    result_.settled = false;
     std::move(conflicts.begin(), conflicts.end(), std::back_inserter(result_.lines));
     const auto last = before_.find(object->key);
     if (last != before_.end() && claims_.claim(*last->second).empty())
@@ -172,6 +172,7 @@ class Assembler {
         else
           result_.in_force.erase(now);
       }
+      if (!allocation.failures.empty() || !allocation.lines.empty()) result_.settled = false;
       if (!allocation.failures.empty()) continue;
       std::move(allocation.lines.begin(), allocation.lines.end(),
                 std::back_inserter(result_.lines));
@@ -181,32 +182,24 @@ class Assembler {
   }
 
   void add_slices() {
-    for (const auto& [id, object] : objects_) {
+    for (const auto& object : result_.objects) {
       const auto* manifest = std::get_if<SliceManifest>(&object->body);
       if (manifest == nullptr || manifest->unserved) continue;
-      result_.state.slices.emplace(object->key, manifest->slice);
+      result_.state.slices.emplace_hint(result_.state.slices.end(), object->key, manifest->slice);
       const ObjectId service{Kind::service, {object->key.ns, manifest->slice.service}};
       // Of a broken Service, enough is said already.
-      if (objects_.contains(service) || broken_.contains(service)) continue;
-      result_.lines.push_back(warning(
-          object->place, object->name_line,
-          fmt::format("metadata.labels: expected kubernetes.io/service-name to name a Service that "
-                      "is there, got \"{}\"; the EndpointSlice waits for it",
-                      printable(service.key.to_string()))));
+      if (result_.objects.contains(service) || broken_.contains(service)) continue;
+      result_.waiting.emplace(object->key, waits_for_service(*object));
     }
   }
 
   void add_endpoints() {
-    PodIndex pods;
-    for (const auto& [id, object] : objects_)
-      if (object->kind() == Kind::pod) pods.add(*object);
+    for (const auto& object : result_.objects)
+      if (object->kind() == Kind::pod) result_.pods.add(*object);
     for (const auto& [key, service] : result_.state.services) {
       const ServiceManifest& manifest = manifest_of(*result_.in_force.at(key));
-      if (manifest.selector.empty()) continue;
-      std::vector<Family> families;
-      families.reserve(service.cluster_ips.size());
-      for (const auto& ip : service.cluster_ips) families.push_back(ip.family());
-      for (auto& slice : make_slices(manifest, families, pods)) {
+      result_.selectors.add(key, manifest.selector);
+      for (auto& slice : selected_slices(manifest, service, result_.pods)) {
         ObjectKey slice_key = slice.key;
         result_.state.slices.emplace(std::move(slice_key), std::move(slice));
       }
@@ -218,11 +211,28 @@ class Assembler {
   const Options& options_;
   Claims claims_;
   std::vector<ObjectPtr> services_;
-  std::map<ObjectId, ObjectPtr> objects_;
   Assembly result_;
 };
 
 }  // namespace
+
+Line waits_for_service(const Object& slice) {
+  const auto& service = std::get<SliceManifest>(slice.body).slice.service;
+  return warning(
+      slice.place, slice.name_line,
+      fmt::format("metadata.labels: expected kubernetes.io/service-name to name a Service that "
+                  "is there, got \"{}\"; the EndpointSlice waits for it",
+                  printable(ObjectKey{slice.key.ns, service}.to_string())));
+}
+
+std::vector<EndpointSlice> selected_slices(const ServiceManifest& manifest, const Service& service,
+                                           const PodIndex& pods) {
+  if (manifest.selector.empty()) return {};
+  std::vector<Family> families;
+  families.reserve(service.cluster_ips.size());
+  for (const auto& ip : service.cluster_ips) families.push_back(ip.family());
+  return make_slices(manifest, families, pods);
+}
 
 Assembly assemble(const std::vector<ObjectPtr>& objects, const std::set<ObjectId>& broken,
                   const Services& in_force, const Options& options) {

@@ -76,8 +76,39 @@ Endpoint make_endpoint(const PodManifest& pod, const Address& address, bool publ
 }  // namespace
 
 void PodIndex::add(const Object& pod) {
+  for (const auto& [name, value] : pod_of(pod).labels) {
+    auto& pods = by_label_[label_key(pod.key.ns, name, value)];
+    pods.insert(std::ranges::upper_bound(pods, pod.key, {}, &Object::key), &pod);
+  }
+}
+
+void PodIndex::remove(const Object& pod) {
+  for (const auto& [name, value] : pod_of(pod).labels) {
+    const auto found = by_label_.find(label_key(pod.key.ns, name, value));
+    std::erase(found->second, &pod);
+    if (found->second.empty()) by_label_.erase(found);
+  }
+}
+
+void SelectorIndex::add(const ObjectKey& service, const Labels& selector) {
+  if (selector.empty()) return;
+  const auto& [name, value] = *selector.begin();
+  by_label_[label_key(service.ns, name, value)].insert(service);
+}
+
+void SelectorIndex::remove(const ObjectKey& service, const Labels& selector) {
+  if (selector.empty()) return;
+  const auto& [name, value] = *selector.begin();
+  const auto found = by_label_.find(label_key(service.ns, name, value));
+  found->second.erase(service);
+  if (found->second.empty()) by_label_.erase(found);
+}
+
+void SelectorIndex::find(const Object& pod, std::set<ObjectKey>& services) const {
   for (const auto& [name, value] : pod_of(pod).labels)
-    by_label_[label_key(pod.key.ns, name, value)].push_back(&pod);
+    if (const auto found = by_label_.find(label_key(pod.key.ns, name, value));
+        found != by_label_.end())
+      services.insert(found->second.begin(), found->second.end());
 }
 
 std::vector<const Object*> PodIndex::matching(const std::string& ns, const Labels& selector) const {

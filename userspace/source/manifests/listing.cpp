@@ -91,4 +91,46 @@ Listing list(const std::vector<Root>& roots) {
   return listing;
 }
 
+namespace {
+
+std::string name_of(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+}
+
+// "a.yaml" is "./a.yaml" to a watch of its directory.
+std::string watched_path(const Root& root) {
+  const std::string parent = root.parent();
+  return (parent == "/" ? "" : parent) + "/" + name_of(root.path);
+}
+
+// The path by which list() would have the file, or "" if it would not.
+std::string listed_path(const std::vector<Root>& roots, const std::string& path) {
+  for (const auto& root : roots) {
+    if (!root.directory && watched_path(root) == path) return root.path;
+    if (root.directory && parent_of(path) == root.path && is_manifest(name_of(path))) return path;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::optional<Glance> glance(const std::vector<Root>& roots, const std::set<std::string>& paths) {
+  Glance found;
+  for (const auto& path : paths) {
+    for (const auto& root : roots)
+      if (root.directory && watched_path(root) == path) return std::nullopt;
+    const std::string file = listed_path(roots, path);
+    if (file.empty()) continue;
+    struct stat status{};
+    if (::lstat(file.c_str(), &status) != 0) {
+      if (errno != ENOENT) return std::nullopt;
+      found.missing.insert(file);
+    } else {
+      if (S_ISLNK(status.st_mode)) return std::nullopt;
+      found.files.insert(file);
+    }
+  }
+  return found;
+}
+
 }  // namespace weir::manifests

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -31,5 +32,15 @@ struct Listing {
 };
 
 Listing list(const std::vector<Root>& roots);
+
+// What has become of some paths, as far as there are manifest files of the roots there, or were.
+struct Glance {
+  std::set<std::string> files;
+  std::set<std::string> missing;
+};
+
+// Paths as a watch has them. Nothing where only list() can tell: of a root that is a directory
+// itself, or a symbolic link.
+std::optional<Glance> glance(const std::vector<Root>& roots, const std::set<std::string>& paths);
 
 }  // namespace weir::manifests

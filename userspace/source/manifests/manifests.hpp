@@ -2,6 +2,7 @@
 // Manifest files as a source of the cluster's state: read, checked, completed and watched.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,6 +23,12 @@ struct Options {
   std::uint16_t node_port_last = 32'767;
 };
 
+// How long the last refresh() took.
+struct Timing {
+  std::chrono::nanoseconds read{0};      // files, and from text to objects
+  std::chrono::nanoseconds assemble{0};  // from objects to the cluster's state
+};
+
 class Source {
  public:
   // Opens the watches and reads everything once. An unreadable path is an error; a bad object in a
@@ -35,6 +42,9 @@ class Source {
   virtual Result<bool> refresh() = 0;
   // Always complete: the last good version of everything.
   [[nodiscard]] virtual const ClusterState& state() const = 0;
+  // Where state() may be another than when this was asked last; at first, everywhere.
+  virtual StateChanges take_changes() = 0;
+  [[nodiscard]] virtual Timing timing() const = 0;
 };
 
 }  // namespace weir::manifests

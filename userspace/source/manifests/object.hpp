@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -85,5 +86,20 @@ struct ObjectId {
 inline ObjectId id_of(const Object& object) {
   return {object.kind(), object.key};
 }
+
+// Objects by what they are and are called.
+struct ById {
+  using is_transparent = void;
+  bool operator()(const ObjectPtr& a, const ObjectPtr& b) const {
+    return a->kind() != b->kind() ? a->kind() < b->kind() : a->key < b->key;
+  }
+  bool operator()(const ObjectPtr& a, const ObjectId& b) const {
+    return a->kind() != b.kind ? a->kind() < b.kind : a->key < b.key;
+  }
+  bool operator()(const ObjectId& a, const ObjectPtr& b) const {
+    return a.kind != b->kind() ? a.kind < b->kind() : a.key < b->key;
+  }
+};
+using ObjectSet = std::set<ObjectPtr, ById>;
 
 }  // namespace weir::manifests

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
-#include "source/manifests/assemble.hpp"
 #include "source/manifests/file.hpp"
 #include "source/manifests/journal.hpp"
 #include "source/manifests/listing.hpp"
 #include "source/manifests/manifests.hpp"
+#include "source/manifests/register.hpp"
 #include "source/manifests/watch.hpp"
 
 namespace weir::manifests {
@@ -17,8 +18,13 @@ class FileSource final : public Source {
   FileSource(Options options, std::vector<Root> roots, std::unique_ptr<Watch> watch)
       : options_{std::move(options)}, roots_{std::move(roots)}, watch_{std::move(watch)} {}
 
+  FileSource(const FileSource&) = delete;  // register_ refers to options_
+  FileSource& operator=(const FileSource&) = delete;
+
   [[nodiscard]] int fd() const override { return watch_->fd(); }
-  [[nodiscard]] const ClusterState& state() const override { return assembly_.state; }
+  [[nodiscard]] const ClusterState& state() const override { return register_.state(); }
+  StateChanges take_changes() override { return std::exchange(changes_, {}); }
+  [[nodiscard]] Timing timing() const override { return timing_; }
 
   // Everything has to be readable the first time.
   Result<> start() {
@@ -28,31 +34,73 @@ class FileSource final : public Source {
   }
 
   Result<bool> refresh() override {
+    const auto begin = Watch::Clock::now();
     if (auto drained = watch_->drain(); !drained) return fail(drained.error(), "watch manifests");
     watch_->begin();
-    Listing listing = list(roots_);
-    // A directory is watched before it is listed for good: what appears between is not missed.
-    if (listing.directories != watched_) {
-      if (auto done = watch_->watch(listing.directories); !done) return complain(done.error());
-      watched_ = std::move(listing.directories);
-      listing = list(roots_);
-    } else if (auto done = watch_->watch(watched_); !done) {
-      return complain(done.error());
-    }
-    lost_ = std::move(listing.lost);
-    const bool read = read_files(listing.files);
-    const bool dropped = drop_files(listing.files);
+    removed_.clear();
+    added_.clear();
+    whole_ = false;
+    if (auto done = look(); !done) return std::unexpected{done.error()};
     watch_->done();
-    // What was completed while files were read woke us already, but may not have been read.
+    // What happened while files were read woke us already, but may not have been looked at.
     watch_->wake_at(watch_->pending() ? Watch::Clock::now() : deadline());
-    return update(read || dropped);
+    const auto read = Watch::Clock::now();
+    const bool different = update();
+    timing_ = {.read = read - begin, .assemble = Watch::Clock::now() - read};
+    return different;
   }
 
  private:
-  static Result<bool> complain(Error error) { return fail(std::move(error), "watch manifests"); }
+  static Result<> complain(Error error) { return fail(std::move(error), "watch manifests"); }
 
-  bool read_files(const std::map<std::string, std::string>& found) {
-    bool changed = false;
+  // Looks at the files that something happened to, or at all of them where that is not known.
+  Result<> look() {
+    if (const auto some = changed_paths()) {
+      std::map<std::string, std::string> files;
+      for (const auto& path : some->files) files.emplace(path, path);
+      read_files(files);
+      drop_files(some->missing);
+      return {};
+    }
+    auto files = list_all();
+    if (!files) return std::unexpected{std::move(files.error())};
+    read_files(*files);
+    std::set<std::string> missing;
+    for (const auto& [path, file] : files_)
+      if (!files->contains(path)) missing.insert(path);
+    drop_files(missing);
+    return {};
+  }
+
+  [[nodiscard]] std::optional<Glance> changed_paths() const {
+    if (watched_.empty() || links_ || !lost_.empty()) return std::nullopt;
+    auto paths = watch_->touched();
+    if (!paths) return std::nullopt;
+    auto some = glance(roots_, *paths);
+    if (some)
+      for (const auto& [path, until] : gone_)
+        if (!some->files.contains(path)) some->missing.insert(path);
+    return some;
+  }
+
+  Result<std::map<std::string, std::string>> list_all() {
+    Listing listing = list(roots_);
+    // A directory is watched before it is listed for good: what appears between is not missed.
+    if (listing.directories != watched_) {
+      if (auto done = watch_->watch(listing.directories); !done)
+        return std::unexpected{complain(done.error()).error()};
+      watched_ = std::move(listing.directories);
+      listing = list(roots_);
+    } else if (auto done = watch_->watch(watched_); !done) {
+      return std::unexpected{complain(done.error()).error()};
+    }
+    lost_ = std::move(listing.lost);
+    links_ = std::ranges::any_of(listing.files,
+                                 [](const auto& file) { return file.first != file.second; });
+    return std::move(listing.files);
+  }
+
+  void read_files(const std::map<std::string, std::string>& found) {
     for (const auto& [path, target] : found) {
       gone_.erase(path);
       const bool force = watch_->completed(path) || watch_->completed(target);
@@ -62,29 +110,52 @@ class FileSource final : public Source {
       };
       if (!complete()) continue;
       const auto [at, added] = files_.try_emplace(path, path);
+      File& file = at->second;
       const auto still_complete = [&] { return watch_->drain().has_value() && complete(); };
-      if (at->second.refresh(options_, force, still_complete)) changed = true;
+      const auto before = file.objects();
+      const auto broken = file.broken();
+      if (!file.refresh(options_, force, still_complete)) continue;
+      note(before, file.objects());
+      whole_ = whole_ || broken != file.broken();
+      note_lines(path, file);
     }
-    return changed;
+  }
+
+  // What of a file's objects is another than before.
+  void note(std::vector<ObjectPtr> before, std::vector<ObjectPtr> after) {
+    std::ranges::sort(before);
+    std::ranges::sort(after);
+    std::ranges::set_difference(before, after, std::back_inserter(removed_));
+    std::ranges::set_difference(after, before, std::back_inserter(added_));
+  }
+
+  void note_lines(const std::string& path, const File& file) {
+    if (file.lines().empty())
+      complaining_.erase(path);
+    else
+      complaining_.insert(path);
   }
 
   // A file that is gone may be back in a moment: editors move the old one away first. Of a
   // directory that is gone as a whole, the files stay as they were.
-  bool drop_files(const std::map<std::string, std::string>& found) {
+  void drop_files(const std::set<std::string>& missing) {
     const auto now = Watch::Clock::now();
-    return std::erase_if(files_, [&](const auto& entry) {
-             const std::string& path = entry.first;
-             if (found.contains(path)) return false;
-             const auto slash = path.rfind('/');
-             if (lost_.contains(slash == std::string::npos ? "." : path.substr(0, slash))) {
-               gone_.erase(path);
-               return false;
-             }
-             const auto [at, added] = gone_.try_emplace(path, now + Watch::kSettle);
-             if (at->second > now) return false;
-             gone_.erase(at);
-             return true;
-           }) > 0;
+    for (const auto& path : missing) {
+      const auto file = files_.find(path);
+      if (file == files_.end()) continue;
+      const auto slash = path.rfind('/');
+      if (lost_.contains(slash == std::string::npos ? "." : path.substr(0, slash))) {
+        gone_.erase(path);
+        continue;
+      }
+      const auto [at, added] = gone_.try_emplace(path, now + Watch::kSettle);
+      if (at->second > now) continue;
+      gone_.erase(at);
+      note(file->second.objects(), {});
+      whole_ = whole_ || !file->second.broken().empty();
+      complaining_.erase(path);
+      files_.erase(file);
+    }
   }
 
   [[nodiscard]] std::optional<Watch::Clock::time_point> deadline() const {
@@ -95,26 +166,29 @@ class FileSource final : public Source {
   }
 
   // The state from the files as they are now. True if it is different.
-  bool update(bool changed) {
-    bool different = false;
-    if (changed) {
-      std::vector<ObjectPtr> objects;
-      std::set<ObjectId> broken;
-      // A file that seems gone comes last: if it was renamed, its objects are in another one.
-      for (const bool gone : {false, true})
-        for (const auto& [path, file] : files_) {
-          if (gone_.contains(path) != gone) continue;
-          objects.insert(objects.end(), file.objects().begin(), file.objects().end());
-          broken.insert(file.broken().begin(), file.broken().end());
-        }
-      Assembly next = assemble(objects, broken, assembly_.in_force, options_);
-      different = next.state != assembly_.state;
-      assembly_ = std::move(next);
-    }
+  bool update() {
+    const bool some = !removed_.empty() || !added_.empty();
+    if (whole_ || (some && !register_.exchange(removed_, added_))) assemble();
     // Nothing to complain of yet: what excludes each other may be a file on the move.
-    if (gone_.empty()) complaints_ = assembly_.lines;
+    if (gone_.empty()) complaints_ = register_.lines();
     journal_.say(lines());
+    StateChanges fresh = register_.take_changes();
+    const bool different = !fresh.empty();
+    changes_.merge(std::move(fresh));
     return different;
+  }
+
+  void assemble() {
+    std::vector<ObjectPtr> objects;
+    std::set<ObjectId> broken;
+    // A file that seems gone comes last: if it was renamed, its objects are in another one.
+    for (const bool gone : {false, true})
+      for (const auto& [path, file] : files_) {
+        if (gone_.contains(path) != gone) continue;
+        objects.insert(objects.end(), file.objects().begin(), file.objects().end());
+        broken.insert(file.broken().begin(), file.broken().end());
+      }
+    register_.assemble(objects, broken);
   }
 
   [[nodiscard]] std::vector<Line> lines() const {
@@ -124,8 +198,10 @@ class FileSource final : public Source {
       lines.push_back(
           {log::Level::warning, fmt::format("manifests: {}: {}; its last good state stays in force",
                                             printable(directory), why)});
-    for (const auto& [path, file] : files_)
-      lines.insert(lines.end(), file.lines().begin(), file.lines().end());
+    for (const auto& path : complaining_) {
+      const auto& of_file = files_.at(path).lines();
+      lines.insert(lines.end(), of_file.begin(), of_file.end());
+    }
     lines.insert(lines.end(), complaints_.begin(), complaints_.end());
     return lines;
   }
@@ -137,8 +213,15 @@ class FileSource final : public Source {
   std::map<std::string, File> files_;                     // by path: the order in which they win
   std::map<std::string, Watch::Clock::time_point> gone_;  // and when that is believed
   std::map<std::string, std::string> lost_;               // directories, and why
-  Assembly assembly_;
-  std::vector<Line> complaints_;  // the assembly's, once no file is on the move
+  bool links_ = false;                 // some files are reached by symbolic links
+  std::set<std::string> complaining_;  // files with lines
+  std::vector<ObjectPtr> removed_;     // by this refresh()
+  std::vector<ObjectPtr> added_;
+  bool whole_ = false;  // exchanging them is not enough
+  Register register_{options_};
+  StateChanges changes_;          // that nobody took yet
+  std::vector<Line> complaints_;  // the register's, once no file is on the move
+  Timing timing_;
   Journal journal_;
 };
 

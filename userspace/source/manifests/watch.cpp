@@ -92,6 +92,7 @@ void Watch::take(const Event& event, Clock::time_point now) {
   }
   const auto found = directories_.find(event.directory);
   if (found == directories_.end()) return;
+  if (event.name.empty()) next_.directories = true;
   if (event.mask & IN_IGNORED) {  // the directory is gone, and its descriptor with it
     for (const auto& directory : found->second) descriptors_.erase(directory);
     directories_.erase(found);
@@ -99,12 +100,13 @@ void Watch::take(const Event& event, Clock::time_point now) {
   }
   for (const auto& directory : found->second) {
     const std::string path = fmt::format("{}/{}", directory == "/" ? "" : directory, event.name);
+    next_.touched.insert(path);
     if (event.mask & IN_CREATE) writing_[path] = now + kSettle;
     if (event.mask & IN_MODIFY) writing_[path] = now + kPatience;
     if (event.mask & (IN_DELETE | IN_MOVED_FROM)) writing_.erase(path);
     if (event.mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) {
       writing_.erase(path);
-      next_.paths.insert(path);
+      next_.completed.insert(path);
     }
   }
 }
@@ -114,7 +116,15 @@ void Watch::begin() {
 }
 
 bool Watch::completed(const std::string& path) const {
-  return now_.all || now_.paths.contains(path);
+  return now_.all || now_.completed.contains(path);
+}
+
+std::optional<std::set<std::string>> Watch::touched() const {
+  if (now_.all || now_.directories) return std::nullopt;
+  auto paths = now_.touched;
+  // What was incomplete may be taken as complete by now.
+  for (const auto& [path, until] : writing_) paths.insert(path);
+  return paths;
 }
 
 bool Watch::being_written(const std::string& path, Clock::time_point now) const {

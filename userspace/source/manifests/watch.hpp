@@ -43,11 +43,16 @@ class Watch {
   void begin();
   // True if the file was written, renamed or otherwise completed before begin().
   [[nodiscard]] bool completed(const std::string& path) const;
+  // Paths that something happened to before begin(), completed or not; nothing if more than that
+  // may have changed: a directory itself, or events were lost.
+  [[nodiscard]] std::optional<std::set<std::string>> touched() const;
   // True while the file at this path is incomplete.
   [[nodiscard]] bool being_written(const std::string& path, Clock::time_point now) const;
   void done();
-  // True if something was completed since begin().
-  [[nodiscard]] bool pending() const { return !next_.paths.empty() || next_.all; }
+  // True if something happened since begin().
+  [[nodiscard]] bool pending() const {
+    return !next_.touched.empty() || next_.directories || next_.all;
+  }
 
   // When the first file that is_being_written() no longer is, without an event.
   [[nodiscard]] std::optional<Clock::time_point> first_deadline() const;
@@ -67,12 +72,14 @@ class Watch {
   UniqueFd timer_;
   std::map<std::string, int> descriptors_;
   std::map<int, std::set<std::string>> directories_;  // one may have several paths
-  struct Completed {
-    std::set<std::string> paths;
-    bool all = false;  // events were lost
+  struct Happened {
+    std::set<std::string> completed;  // paths of files
+    std::set<std::string> touched;    // these and all others with an event
+    bool directories = false;         // something happened to one of them
+    bool all = false;                 // events were lost
   };
-  Completed now_;                                     // as of begin()
-  Completed next_;                                    // since then
+  Happened now_;                                      // as of begin()
+  Happened next_;                                     // since then
   std::map<std::string, Clock::time_point> writing_;  // until when
 };
 
