@@ -57,6 +57,15 @@ class Map {
     return {};
   }
 
+  // Of a hash, in order. After an error, some of them may have been written.
+  Result<> put_all(const std::vector<Key>& keys, const std::vector<Value>& values) {
+    auto count = static_cast<std::uint32_t>(keys.size());
+    if (const int rc = bpf_map_update_batch(fd_.get(), keys.data(), values.data(), &count, nullptr);
+        rc != 0)
+      return fail(rc, "write map {}", info_.name);
+    return {};
+  }
+
   [[nodiscard]] Result<std::optional<Value>> find(const Key& key) const {
     Value value{};
     const int rc = bpf_map_lookup_elem(fd_.get(), &key, &value);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <span>
 
 #include "base/log.hpp"
 #include "kernel/grace.hpp"
@@ -47,7 +48,7 @@ struct Executor {
                                                               std::memory_order_release);
     return {};
   }
-  Result<> operator()(const PutName& op) const { return tables.name_.put(op.service, op.value); }
+  Result<> operator()(const PutName& op) const { return tables.name_.put(op.service, *op.value); }
   Result<> operator()(const DeleteName& op) const { return tables.name_.erase(op.service); }
   Result<> operator()(const PutAddress& op) const {
     tables.filter_.add(op.key, op.value.bits);
@@ -218,15 +219,44 @@ Result<ProgrammedTables> Tables::adopt() {
   return tables;
 }
 
+namespace {
+
+// Addresses that are put one after another, by one call for many.
+Result<> put_addresses(Map<weir_addr, weir_address>& map, std::span<const Operation> operations) {
+  std::vector<weir_addr> keys;
+  std::vector<weir_address> values;
+  keys.reserve(operations.size());
+  values.reserve(operations.size());
+  for (const auto& operation : operations) {
+    keys.push_back(std::get<PutAddress>(operation).key);
+    values.push_back(std::get<PutAddress>(operation).value);
+  }
+  return map.put_all(keys, values);
+}
+
+}  // namespace
+
 Result<> Tables::execute(const std::vector<Operation>& operations, WriteTiming* timing) {
   using Clock = std::chrono::steady_clock;
+  constexpr std::ptrdiff_t kBatch = 4096;
+  const auto puts_address = [](const Operation& operation) {
+    return std::holds_alternative<PutAddress>(operation);
+  };
   WriteTiming spent;
   const auto begin = Clock::now();
-  for (const auto& operation : operations) {
-    const bool grace = std::holds_alternative<Grace>(operation);
+  for (auto at = operations.begin(); at != operations.end();) {
+    const auto most = std::min(kBatch, operations.end() - at);
+    const auto end = std::find_if_not(at, at + most, puts_address);
+    if (end - at > 1) {
+      if (auto done = put_addresses(address_, {at, end}); !done) return done;
+      at = end;
+      continue;
+    }
+    const bool grace = std::holds_alternative<Grace>(*at);
     const auto before = grace ? Clock::now() : begin;
-    if (auto done = std::visit(Executor{*this}, operation); !done) return done;
+    if (auto done = std::visit(Executor{*this}, *at); !done) return done;
     if (grace) spent.grace += Clock::now() - before;
+    ++at;
   }
   if (filter_.stale())
     if (auto done = filter_.rebuild(address_); !done) return done;

@@ -37,11 +37,14 @@ Reconciler::Reconciler(ProgrammedTables tables, const Limits& limits)
   index_ranges();
   index_services();
   index_backends();
+  for (const auto& [address, at] : uses_)
+    if (!tables_.addresses.contains(address)) ++new_addresses_;
   for (const auto& [address, bits] : tables_.addresses)
     if ((bits & WEIR_ADDRESS_PAST) != 0) past_.insert(address);
 }
 
 void Reconciler::index_services() {
+  uses_.reserve(tables_.addresses.size());
   for (const auto& [identity, service] : tables_.services) {
     for (const auto& [key, kind] : service.frontends) {
       frontends_.emplace(

@@ -9,15 +9,22 @@
 namespace weir {
 namespace {
 
-// Roughly how many operations services that are new will take: a list of all those of a first start
-// had better not move while it grows.
-std::size_t operations_of_new(const ProgrammedTables& current, const WantedTables& wanted) {
-  std::size_t count = 0;
-  for (const auto& [identity, want] : wanted.services)
-    if (!current.services.contains(identity))
-      count += 4 + 2 * (want.frontends.size() + want.backends.size()) + want.cluster.size() +
-               want.local.size();
-  return count;
+// Roughly what services that are new will take: lists and tables of all those of a first start had
+// better not move while they grow.
+struct Sizes {
+  std::size_t operations = 0;
+  std::size_t addresses = 0;
+};
+
+Sizes sizes_of_new(const ProgrammedTables& current, const WantedTables& wanted) {
+  Sizes sizes;
+  for (const auto& [identity, want] : wanted.services) {
+    if (current.services.contains(identity)) continue;
+    const auto places = want.cluster.size() + (want.local == want.cluster ? 0 : want.local.size());
+    sizes.addresses += want.frontends.size() + want.backends.size();
+    sizes.operations += 4 + want.frontends.size() + 2 * want.backends.size() + places;
+  }
+  return sizes;
 }
 
 // Releases something that the next call may give to another, or that packets may still be using.
@@ -33,7 +40,9 @@ bool needs_grace(const Operation& operation) {
 Change Reconciler::to(const WantedTables& wanted, const LiveFlows& live) {
   release();
   work_.whole = true;
-  work_.phases[kPrepare].reserve(operations_of_new(tables_, wanted));
+  const Sizes fresh = sizes_of_new(tables_, wanted);
+  work_.phases[kPrepare].reserve(fresh.operations);
+  uses_.reserve(uses_.size() + fresh.addresses);
   set_node(wanted);
   for (const auto& [identity, want] : wanted.services) update(identity, want);
   free_gone(live);

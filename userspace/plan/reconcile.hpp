@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -21,7 +22,8 @@ struct SetBackendFlags { std::uint32_t index; std::uint32_t flags; };       // o
 struct PutSlot { std::uint32_t index; weir_slot value; };             // index is not in use
 struct PutVersion { std::uint32_t index; weir_version value; };       // index is not in use
 struct Publish { std::uint32_t service; std::uint32_t version; };     // one word of weir_current
-struct PutName { std::uint32_t service; weir_name value; };
+// The name is by far the longest value, and there are few of them.
+struct PutName { std::uint32_t service; std::shared_ptr<const weir_name> value; };
 struct DeleteName { std::uint32_t service; };
 struct PutAddress { weir_addr key; weir_address value; };
 struct DeleteAddress { weir_addr key; };

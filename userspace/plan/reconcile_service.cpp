@@ -107,13 +107,16 @@ Reconciler::Draft Reconciler::draft(const ServiceIdentity& identity, const Wante
 }
 
 void Reconciler::count_new_addresses(Draft& draft) const {
+  auto& fresh = draft.new_addresses;
   const auto count = [&](const weir_addr& address) {
-    if (!tables_.addresses.contains(address) && !work_.new_addresses.contains(address))
-      draft.new_addresses.insert(address);
+    if (!uses_.contains(address) && !tables_.addresses.contains(address)) fresh.push_back(address);
   };
   for (const auto& backend : draft.new_backends) count(backend.address.raw());
   for (const auto& [key, kind] : draft.want.frontends)
     if (kind != WEIR_FRONTEND_NODE_PORT) count(key.addr);
+  std::ranges::sort(fresh);
+  const auto rest = std::ranges::unique(fresh);
+  fresh.erase(rest.begin(), rest.end());
 }
 
 std::optional<std::string> Reconciler::lacking(const Draft& draft) const {
@@ -127,8 +130,7 @@ std::optional<std::string> Reconciler::lacking(const Draft& draft) const {
   if (draft.new_frontends > 0 &&
       frontends_.size() + work_.new_frontends + draft.new_frontends > limits_.frontends)
     return full("frontends", limits_.frontends, "fixed size");
-  const auto addresses =
-      tables_.addresses.size() + work_.new_addresses.size() + draft.new_addresses.size();
+  const auto addresses = tables_.addresses.size() + new_addresses_ + draft.new_addresses.size();
   if (!draft.new_addresses.empty() && addresses > limits_.addresses)
     return full("addresses", limits_.addresses, "fixed size");
   if (versions_.left() == 0) return full("versions", 2 * limits_.services, "--max-services");
@@ -182,11 +184,11 @@ bool Reconciler::take_ranges(Draft& draft) {
 
 void Reconciler::commit(const Draft& draft) {
   work_.new_frontends += draft.new_frontends;
-  work_.new_addresses.insert(draft.new_addresses.begin(), draft.new_addresses.end());
+  for (const auto& address : draft.new_addresses) uses(address);
   ProgrammedService& service = draft.old == nullptr ? admit(draft) : *draft.old;
   if (const auto name = name_of(draft.identity, draft.want); name != service.name) {
     service.name = name;
-    emit(kPrepare, PutName{service.id, name});
+    emit(kPrepare, PutName{service.id, std::make_shared<const weir_name>(name)});
   }
   put_backends(draft, service);
   put_version(draft, service);
@@ -204,7 +206,9 @@ ProgrammedService& Reconciler::admit(const Draft& draft) {
 }
 
 void Reconciler::put_backends(const Draft& draft, ProgrammedService& service) {
-  for (const auto& identity : draft.new_backends) add_backend(draft, service, identity);
+  const SharedIdentity shared{draft.identity};
+  for (const auto& identity : draft.new_backends) add_backend(draft, service, identity, shared);
+  if (draft.new_backends.size() == draft.want.backends.size()) return;
   // Those that were there, whatever had become of them, go on in place.
   for (const auto& [identity, want] : draft.want.backends) {
     const std::uint32_t index = service.backends.at(identity);
@@ -220,12 +224,16 @@ void Reconciler::put_backends(const Draft& draft, ProgrammedService& service) {
 }
 
 void Reconciler::add_backend(const Draft& draft, ProgrammedService& service,
-                             const BackendIdentity& identity) {
+                             const BackendIdentity& identity, const SharedIdentity& shared) {
   const auto& want = draft.want.backends.at(identity);
   const std::uint32_t index = backends_.take();
-  const std::uint32_t generation = ++tables_.generations[index];
-  service.backends.emplace(identity, index);
-  tables_.backends[index] = {draft.identity, identity, state_of(want), flags_of(want), generation};
+  // At a first start, each index is the largest so far.
+  const auto generation = tables_.generations.try_emplace(tables_.generations.end(), index, 0);
+  ++generation->second;
+  service.backends.emplace_hint(service.backends.end(), identity, index);
+  tables_.backends.emplace_hint(
+      tables_.backends.end(), index,
+      ProgrammedBackend{shared, identity, state_of(want), flags_of(want), generation->second});
   auto& at = uses(identity.address.raw());
   ++at.backends;
   if (want.local) ++at.local;
@@ -234,7 +242,7 @@ void Reconciler::add_backend(const Draft& draft, ProgrammedService& service,
   value.port = htons(identity.port);
   value.proto = static_cast<std::uint8_t>(draft.identity.protocol);
   value.state = static_cast<std::uint8_t>(state_of(want));
-  value.generation = generation;
+  value.generation = generation->second;
   value.service = service.id;
   value.flags = flags_of(want);
   emit(kPrepare, PutBackend{index, value});

@@ -72,7 +72,7 @@ class Reconciler {
     ProgrammedService* old;  // null: the service is new
     std::vector<BackendIdentity> new_backends{};
     std::size_t new_frontends = 0;
-    std::set<weir_addr> new_addresses{};
+    std::vector<weir_addr> new_addresses{};
     weir_list cluster{};
     weir_list local{};
     std::uint32_t ranges = 0;  // set of weir_source_range
@@ -86,6 +86,12 @@ class Reconciler {
     std::uint32_t backends = 0;
     std::uint32_t local = 0;  // of these, on this node
     std::uint32_t node = 0;   // bits of the node's own
+  };
+
+  struct AddressChange {
+    weir_addr address;
+    std::uint32_t before;
+    std::uint32_t after;
   };
 
   // What was in use when this change began, and is free for the next one.
@@ -104,9 +110,8 @@ class Reconciler {
     std::set<ServiceIdentity> left_alone;  // refused, but in the tables
     bool taken_away = false;               // some flow may have to look at its backend
     std::size_t new_frontends = 0;         // on top of those at the beginning
-    std::set<weir_addr> new_addresses;     // likewise
     std::set<weir_service_key> frontends;  // that may be different at the end
-    std::vector<weir_addr> addresses;      // likewise
+    std::vector<weir_addr> addresses;      // likewise, perhaps more than once
     std::vector<ServiceIdentity> emptied;  // services that may have nothing left
     std::vector<std::uint32_t> gone;       // backends that this change takes away
   };
@@ -128,7 +133,8 @@ class Reconciler {
   void commit(const Draft& draft);
   ProgrammedService& admit(const Draft& draft);
   void put_backends(const Draft& draft, ProgrammedService& service);
-  void add_backend(const Draft& draft, ProgrammedService& service, const BackendIdentity& identity);
+  void add_backend(const Draft& draft, ProgrammedService& service, const BackendIdentity& identity,
+                   const SharedIdentity& shared);
   void put_version(const Draft& draft, ProgrammedService& service);
   void leave_version(const ProgrammedService& service, const weir_version& next);
   void put_slots(const weir_list& list, const std::vector<std::uint32_t>& indexes);
@@ -147,10 +153,11 @@ class Reconciler {
   void settle_frontend(const weir_service_key& key, const weir_service* after);
   void set_node(const WantedTables& wanted);
   void settle_addresses(const LiveFlows& live);
-  [[nodiscard]] std::set<weir_addr> past(const LiveFlows& live) const;
+  std::vector<AddressChange> address_changes();
+  void keep_past(std::vector<AddressChange>& changes, const LiveFlows& live);
   [[nodiscard]] bool any_flows(const LiveFlows& live) const;
-  [[nodiscard]] std::uint32_t bits_before(const weir_addr& address) const;
-  [[nodiscard]] std::uint32_t bits_after(const weir_addr& address) const;
+  [[nodiscard]] std::uint32_t bits_of_uses(const weir_addr& address) const;
+  void set_address(const AddressChange& change, std::map<weir_addr, std::uint32_t>::iterator& at);
   void put_address_changes(const weir_addr& key, std::uint32_t before, std::uint32_t after);
   Uses& uses(const weir_addr& address);
 
@@ -170,6 +177,7 @@ class Reconciler {
   FreeIndexes range_ids_;
   std::map<weir_service_key, weir_service> frontends_;  // as tables_ has them
   std::unordered_map<weir_addr, Uses, HashOfAddress> uses_;
+  std::size_t new_addresses_ = 0;                 // of uses_, those that tables_ has not
   std::set<weir_addr> node_;                      // addresses of the node
   std::set<weir_addr> past_;                      // with WEIR_ADDRESS_PAST
   std::set<std::uint32_t> gone_;                  // backends that wait for their flows

@@ -57,7 +57,9 @@ void Reconciler::settle_frontend(const weir_service_key& key, const weir_service
 
 Reconciler::Uses& Reconciler::uses(const weir_addr& address) {
   work_.addresses.push_back(address);
-  return uses_[address];
+  const auto [at, fresh] = uses_.try_emplace(address);
+  if (fresh && !tables_.addresses.contains(address)) ++new_addresses_;
+  return at->second;
 }
 
 // Node addresses are written even where they do not fit.
@@ -68,16 +70,10 @@ void Reconciler::set_node(const WantedTables& wanted) {
     if (own == 0) continue;
     node_.insert(address);
     uses(address).node = own;
-    if (!tables_.addresses.contains(address)) work_.new_addresses.insert(address);
   }
 }
 
-std::uint32_t Reconciler::bits_before(const weir_addr& address) const {
-  const auto found = tables_.addresses.find(address);
-  return found == tables_.addresses.end() ? 0 : found->second;
-}
-
-std::uint32_t Reconciler::bits_after(const weir_addr& address) const {
+std::uint32_t Reconciler::bits_of_uses(const weir_addr& address) const {
   const auto found = uses_.find(address);
   if (found == uses_.end()) return 0;
   const Uses& at = found->second;
@@ -91,45 +87,74 @@ bool Reconciler::any_flows(const LiveFlows& live) const {
                              [&](const auto& entry) { return live(entry.first) > 0; });
 }
 
-// An address that a service gave up may still have established flows, which its packets find only
-// while it is known. Which address a flow goes to is in the kernel's table alone, so they all stay
-// until there is no flow at all; not too many of them, since on a busy node that is never.
-std::set<weir_addr> Reconciler::past(const LiveFlows& live) const {
-  constexpr std::size_t kMost = 4096;
-  std::set<weir_addr> kept;
-  for (const auto& address : work_.addresses) {
-    if ((bits_before(address) & (WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_PAST)) == 0) continue;
-    if ((bits_after(address) & WEIR_ADDRESS_SERVICE) == 0) kept.insert(address);
-  }
-  if (kept.empty() || !any_flows(live)) return {};
-  if (kept.size() > kMost) kept.erase(std::next(kept.begin(), kMost), kept.end());
-  return kept;
-}
-
-void Reconciler::settle_addresses(const LiveFlows& live) {
+// Each address once, in order: first in the tables, then as it is used now.
+std::vector<Reconciler::AddressChange> Reconciler::address_changes() {
   auto& addresses = work_.addresses;
   addresses.insert(addresses.end(), past_.begin(), past_.end());
   if (work_.whole) {  // an agent that died may have left any of them half done
-    for (const auto& [address, bits] : tables_.addresses) addresses.push_back(address);
+    addresses.clear();
+    for (const auto& [address, bits] : tables_.addresses)
+      if (!uses_.contains(address)) addresses.push_back(address);
     for (const auto& [address, at] : uses_) addresses.push_back(address);
   }
   std::ranges::sort(addresses);
   const auto rest = std::ranges::unique(addresses);
   addresses.erase(rest.begin(), rest.end());
-  past_ = past(live);
+  std::vector<AddressChange> changes;
+  changes.reserve(addresses.size());
+  auto at = tables_.addresses.begin();
   for (const auto& address : addresses) {
-    const auto before = bits_before(address);
-    const auto after =
-        bits_after(address) | (past_.contains(address) ? std::uint32_t{WEIR_ADDRESS_PAST} : 0U);
-    if (before == after) continue;
-    put_address_changes(address, before, after);
-    if (after != 0) {
-      tables_.addresses.insert_or_assign(address, after);
-    } else {
-      tables_.addresses.erase(address);
-      uses_.erase(address);
-    }
+    if (!work_.whole) at = tables_.addresses.lower_bound(address);
+    while (at != tables_.addresses.end() && at->first < address) ++at;
+    const bool there = at != tables_.addresses.end() && at->first == address;
+    changes.push_back({address, there ? at->second : 0U, bits_of_uses(address)});
   }
+  return changes;
+}
+
+// An address that a service gave up may still have established flows, which its packets find only
+// while it is known. Which address a flow goes to is in the kernel's table alone, so they all stay
+// until there is no flow at all; not too many of them, since on a busy node that is never.
+void Reconciler::keep_past(std::vector<AddressChange>& changes, const LiveFlows& live) {
+  constexpr std::size_t kMost = 4096;
+  constexpr std::uint32_t kKnown = WEIR_ADDRESS_SERVICE | WEIR_ADDRESS_PAST;
+  past_.clear();
+  const auto given_up = [](const AddressChange& change) {
+    return (change.before & kKnown) != 0 && (change.after & WEIR_ADDRESS_SERVICE) == 0;
+  };
+  if (std::ranges::none_of(changes, given_up) || !any_flows(live)) return;
+  for (auto& change : changes) {
+    if (!given_up(change)) continue;
+    if (past_.size() == kMost) return;
+    past_.insert(past_.end(), change.address);
+    change.after |= WEIR_ADDRESS_PAST;
+  }
+}
+
+void Reconciler::settle_addresses(const LiveFlows& live) {
+  auto changes = address_changes();
+  keep_past(changes, live);
+  auto at = tables_.addresses.begin();
+  for (const auto& change : changes) {
+    if (!work_.whole) at = tables_.addresses.lower_bound(change.address);
+    while (at != tables_.addresses.end() && at->first < change.address) ++at;
+    set_address(change, at);
+    if (bits_of_uses(change.address) == 0) uses_.erase(change.address);
+  }
+  new_addresses_ = 0;
+}
+
+// `at`: the first that is not before the address, also afterwards.
+void Reconciler::set_address(const AddressChange& change,
+                             std::map<weir_addr, std::uint32_t>::iterator& at) {
+  if (change.before == change.after) return;
+  put_address_changes(change.address, change.before, change.after);
+  if (change.before == 0)
+    at = tables_.addresses.emplace_hint(at, change.address, change.after);
+  else if (change.after == 0)
+    at = tables_.addresses.erase(at);
+  else
+    at->second = change.after;
 }
 
 // Up to three writes, because the bits of one address change at different moments.

@@ -6,9 +6,11 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/abi.hpp"
@@ -23,6 +25,23 @@ struct ServiceIdentity {
   Family family = Family::ipv4;
   friend auto operator<=>(const ServiceIdentity&, const ServiceIdentity&) = default;
   [[nodiscard]] std::string to_string() const;  // "default/web:http TCP IPv4"
+};
+
+// The same, shared by all that belongs to the service: there are many backends to one name.
+class SharedIdentity {
+ public:
+  // NOLINTNEXTLINE(google-explicit-constructor): one is as good as the other
+  SharedIdentity(ServiceIdentity identity)
+      : identity_{std::make_shared<const ServiceIdentity>(std::move(identity))} {}
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  operator const ServiceIdentity&() const { return *identity_; }
+  const ServiceIdentity* operator->() const { return identity_.get(); }
+  friend bool operator==(const SharedIdentity& a, const SharedIdentity& b) {
+    return a.identity_ == b.identity_ || *a.identity_ == *b.identity_;
+  }
+
+ private:
+  std::shared_ptr<const ServiceIdentity> identity_;
 };
 
 struct BackendIdentity {
@@ -95,7 +114,7 @@ struct Limits {
 
 // The same, as the maps hold it: read once at start (adopt), then kept in step by reconcile().
 struct ProgrammedBackend {
-  ServiceIdentity service;
+  SharedIdentity service;
   BackendIdentity identity;
   weir_backend_state state = WEIR_BACKEND_FREE;
   std::uint32_t flags = 0;  // weir_backend_flag

@@ -34,7 +34,7 @@ weir_backend value_of(const ProgrammedTables& tables, const ProgrammedBackend& b
   weir_backend value{};
   value.addr = backend.identity.address.raw();
   value.port = htons(backend.identity.port);
-  value.proto = static_cast<std::uint8_t>(std::to_underlying(backend.service.protocol));
+  value.proto = static_cast<std::uint8_t>(std::to_underlying(backend.service->protocol));
   value.state = static_cast<std::uint8_t>(backend.state);
   value.generation = backend.generation;
   value.service = tables.services.at(backend.service).id;

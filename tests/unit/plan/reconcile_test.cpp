@@ -24,7 +24,7 @@ TEST_CASE("a new service") {
   CHECK(count_of<ClearStat>(done) == 1);
   CHECK(count_of<SetEpoch>(done) == 0);
   REQUIRE(std::holds_alternative<Grace>(done.operations.back()));
-  CHECK(all_of<PutName>(done)[0].value.text == std::string{"d/a"});
+  CHECK(all_of<PutName>(done)[0].value->text == std::string{"d/a"});
 
   SECTION("the same again: nothing to do") {
     CHECK(agent.to(tables({{named("d/a"), wanted(1, {1, 2})}})).operations.empty());

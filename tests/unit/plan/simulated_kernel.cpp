@@ -139,9 +139,9 @@ void SimulatedKernel::apply(const PutName& op) {
     need(!cooling_ids_.contains(op.service), "id given out before the grace", op.service);
     need(cleared_.erase(op.service) == 1, "id with old statistics", op.service);
   } else {
-    need(identity_of(names_.at(op.service)) == identity_of(op.value), "id of another", op.service);
+    need(identity_of(names_.at(op.service)) == identity_of(*op.value), "id of another", op.service);
   }
-  names_[op.service] = op.value;
+  names_[op.service] = *op.value;
 }
 
 void SimulatedKernel::apply(const DeleteName& op) {
@@ -286,9 +286,10 @@ ProgrammedTables SimulatedKernel::adopt() const {
     tables.generations[index] = backend.generation;
     if (backend.state == WEIR_BACKEND_FREE) continue;
     by_id.at(backend.service)->backends[identity_of(backend)] = index;
-    tables.backends[index] = {identity_of(names_.at(backend.service)), identity_of(backend),
-                              static_cast<weir_backend_state>(backend.state), backend.flags,
-                              backend.generation};
+    tables.backends.insert_or_assign(
+        index, ProgrammedBackend{identity_of(names_.at(backend.service)), identity_of(backend),
+                                 static_cast<weir_backend_state>(backend.state), backend.flags,
+                                 backend.generation});
   }
   for (const auto& [key, value] : frontends_)
     by_id.at(value.id)->frontends[key] = static_cast<weir_frontend>(value.frontend);
