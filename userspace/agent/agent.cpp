@@ -2,6 +2,7 @@
 #include "agent/agent.hpp"
 
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -269,6 +270,9 @@ Result<> Agent::program() {
     return fail(std::move(done.error()), "publish");
   }
   report_published(step, timing);
+  // What so many needed for a moment is a multiple of what is kept of them.
+  constexpr std::size_t kMany = 100'000;
+  if (step.operations.size() > kMany) malloc_trim(0);
   if (host_edge_->end_sockets(gone_backends(step.operations, follower_->tables(), Protocol::udp)))
     sockets_later();
   reclaim_later();

@@ -7,10 +7,10 @@ namespace weir::kernel {
 namespace {
 
 // As the kernel lays out an mmapable array: kernel/bpf/arraymap.c, array_map_alloc().
-std::size_t mapped_length(const MapInfo& info) {
+std::size_t mapped_length(const MapInfo& info, std::uint32_t elements) {
   const std::size_t stride = (info.value_size + 7) / 8 * 8;
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  return (stride * info.max_entries + page - 1) / page * page;
+  return (stride * elements + page - 1) / page * page;
 }
 
 }  // namespace
@@ -35,17 +35,18 @@ Result<UniqueFd> open_map(const Pins& pins, std::string_view name) {
   return fail(errno, "open map {}", pins.map(name));
 }
 
-Result<void*> map_memory(int fd, const MapInfo& info, std::size_t value_size, bool writable) {
+Result<void*> map_memory(int fd, const MapInfo& info, std::size_t value_size,
+                         std::uint32_t elements, bool writable) {
   if (info.type != BPF_MAP_TYPE_ARRAY || info.value_size != value_size)
     return fail("map {} has another layout (value {} bytes)", info.name, info.value_size);
-  void* at = mmap(nullptr, mapped_length(info), writable ? PROT_READ | PROT_WRITE : PROT_READ,
-                  MAP_SHARED, fd, 0);
+  void* at = mmap(nullptr, mapped_length(info, elements),
+                  writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
   if (at == MAP_FAILED) return fail(errno, "map {} into memory", info.name);
   return at;
 }
 
-void unmap_memory(void* at, const MapInfo& info) {
-  munmap(at, mapped_length(info));
+void unmap_memory(void* at, const MapInfo& info, std::uint32_t elements) {
+  munmap(at, mapped_length(info, elements));
 }
 
 }  // namespace weir::kernel

@@ -125,16 +125,24 @@ class MappedArray {
   MappedArray(MappedArray&& other) noexcept
       : fd_{std::move(other.fd_)},
         info_{std::move(other.info_)},
-        at_{std::exchange(other.at_, nullptr)} {}
+        at_{std::exchange(other.at_, nullptr)},
+        mapped_{other.mapped_},
+        writable_{other.writable_} {}
   MappedArray& operator=(MappedArray other) noexcept {
     std::swap(fd_, other.fd_);
     std::swap(info_, other.info_);
     std::swap(at_, other.at_);
+    std::swap(mapped_, other.mapped_);
+    std::swap(writable_, other.writable_);
     return *this;
   }
   ~MappedArray();
 
   [[nodiscard]] std::uint32_t size() const { return info_.max_entries; }
+  // Only the first elements from now on, or more again: what is mapped counts as this process's
+  // memory, touched or not. References to elements do not outlive this.
+  Result<> window(std::uint32_t elements);
+  [[nodiscard]] std::uint32_t mapped() const { return mapped_; }
   // The array stores each value in a multiple of 8 bytes.
   [[nodiscard]] Value& operator[](std::uint32_t index) {
     return *reinterpret_cast<Value*>(static_cast<unsigned char*>(at_) + index * stride());
@@ -146,26 +154,33 @@ class MappedArray {
   [[nodiscard]] int fd() const { return fd_.get(); }
 
  private:
-  MappedArray(UniqueFd fd, MapInfo info, void* at)
-      : fd_{std::move(fd)}, info_{std::move(info)}, at_{at} {}
+  MappedArray(UniqueFd fd, MapInfo info, void* at, bool writable)
+      : fd_{std::move(fd)},
+        info_{std::move(info)},
+        at_{at},
+        mapped_{info_.max_entries},
+        writable_{writable} {}
   static constexpr std::size_t stride() { return (sizeof(Value) + 7) / 8 * 8; }
 
   UniqueFd fd_;
   MapInfo info_;
   void* at_ = nullptr;
+  std::uint32_t mapped_ = 0;
+  bool writable_ = false;
 };
 
-// The whole length of the mapping, or an error if the map is no such array.
-Result<void*> map_memory(int fd, const MapInfo& info, std::size_t value_size, bool writable);
-void unmap_memory(void* at, const MapInfo& info);
+// The first elements of the map, or an error if it is no such array.
+Result<void*> map_memory(int fd, const MapInfo& info, std::size_t value_size,
+                         std::uint32_t elements, bool writable);
+void unmap_memory(void* at, const MapInfo& info, std::uint32_t elements);
 
 template <MapData Value>
 Result<MappedArray<Value>> MappedArray<Value>::of(UniqueFd fd, bool writable) {
   auto info = map_info(fd.get());
   if (!info) return std::unexpected{std::move(info.error())};
-  auto at = map_memory(fd.get(), *info, sizeof(Value), writable);
+  auto at = map_memory(fd.get(), *info, sizeof(Value), info->max_entries, writable);
   if (!at) return std::unexpected{std::move(at.error())};
-  return MappedArray{std::move(fd), std::move(*info), *at};
+  return MappedArray{std::move(fd), std::move(*info), *at, writable};
 }
 
 template <MapData Value>
@@ -178,7 +193,16 @@ Result<MappedArray<Value>> MappedArray<Value>::open(const Pins& pins, std::strin
 
 template <MapData Value>
 MappedArray<Value>::~MappedArray() {
-  if (at_) unmap_memory(at_, info_);
+  if (at_) unmap_memory(at_, info_, mapped_);
+}
+
+template <MapData Value>
+Result<> MappedArray<Value>::window(std::uint32_t elements) {
+  elements = std::clamp(elements, 1U, size());
+  auto at = map_memory(fd_.get(), info_, sizeof(Value), elements, writable_);
+  if (!at) return std::unexpected{std::move(at.error())};
+  unmap_memory(std::exchange(at_, *at), info_, std::exchange(mapped_, elements));
+  return {};
 }
 
 }  // namespace weir::kernel

@@ -201,6 +201,10 @@ void Tables::adopt_backends(ProgrammedTables& tables,
 }
 
 Result<ProgrammedTables> Tables::adopt() {
+  if (auto all =
+          reach({.backends = backend_.size(), .slots = slot_.size(), .versions = version_.size()});
+      !all)
+    return std::unexpected{std::move(all.error())};
   ProgrammedTables tables;
   std::map<std::uint32_t, ServiceIdentity> ids;
   tables.epoch = config_[0].epoch;
@@ -216,7 +220,46 @@ Result<ProgrammedTables> Tables::adopt() {
   if (!walked) return std::unexpected{std::move(walked.error())};
   if (auto ok = filter_.rebuild(address_); !ok) return std::unexpected{std::move(ok.error())};
   for (const auto& range : config_[0].source_ports) ports_.add(range);
+  if (auto some = keep_in_reach(tables); !some) return std::unexpected{std::move(some.error())};
   return tables;
+}
+
+// No more of the large arrays than what is in use: a node of a few services has some kilobytes.
+Result<> Tables::keep_in_reach(const ProgrammedTables& tables) {
+  Reach used;
+  if (!tables.backends.empty()) used.backends = tables.backends.rbegin()->first + 1;
+  for (const auto& [identity, service] : tables.services) {
+    used.versions = std::max(used.versions, service.version_index + 1);
+    for (const auto& list : {service.version.cluster, service.version.local})
+      used.slots = std::max(used.slots, list.first + list.count);
+  }
+  if (auto ok = backend_.window(used.backends); !ok) return ok;
+  if (auto ok = slot_.window(used.slots); !ok) return ok;
+  return version_.window(used.versions);
+}
+
+// Windows grow by half, so that a table that fills up is not mapped again and again.
+Result<> Tables::reach(const Reach& wanted) {
+  const auto grow = [](auto& array, std::uint32_t count) -> Result<> {
+    if (count <= array.mapped()) return {};
+    return array.window(std::max(count, array.mapped() + array.mapped() / 2));
+  };
+  if (auto ok = grow(backend_, wanted.backends); !ok) return ok;
+  if (auto ok = grow(slot_, wanted.slots); !ok) return ok;
+  return grow(version_, wanted.versions);
+}
+
+Tables::Reach Tables::reach_of(const std::vector<Operation>& operations) {
+  Reach reach;
+  for (const auto& operation : operations) {
+    if (const auto* backend = std::get_if<PutBackend>(&operation))
+      reach.backends = std::max(reach.backends, backend->index + 1);
+    else if (const auto* slot = std::get_if<PutSlot>(&operation))
+      reach.slots = std::max(reach.slots, slot->index + 1);
+    else if (const auto* version = std::get_if<PutVersion>(&operation))
+      reach.versions = std::max(reach.versions, version->index + 1);
+  }
+  return reach;
 }
 
 namespace {
@@ -244,6 +287,7 @@ Result<> Tables::execute(const std::vector<Operation>& operations, WriteTiming* 
   };
   WriteTiming spent;
   const auto begin = Clock::now();
+  if (auto ok = reach(reach_of(operations)); !ok) return ok;
   for (auto at = operations.begin(); at != operations.end();) {
     const auto most = std::min(kBatch, operations.end() - at);
     const auto end = std::find_if_not(at, at + most, puts_address);

@@ -61,6 +61,15 @@ class Tables {
         filter_{std::move(filter)},
         ports_{std::move(ports)} {}
 
+  // Elements from the first on that are in memory.
+  struct Reach {
+    std::uint32_t backends = 0;
+    std::uint32_t slots = 0;
+    std::uint32_t versions = 0;
+  };
+  static Reach reach_of(const std::vector<Operation>& operations);
+  Result<> reach(const Reach& wanted);
+  Result<> keep_in_reach(const ProgrammedTables& tables);
   [[nodiscard]] std::vector<std::uint32_t> backends_in(const weir_list& list) const;
   Result<> adopt_names(ProgrammedTables& tables, std::map<std::uint32_t, ServiceIdentity>& ids);
   Result<> adopt_frontends(ProgrammedTables& tables,

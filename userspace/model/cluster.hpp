@@ -7,9 +7,11 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/address.hpp"
@@ -91,6 +93,23 @@ struct EndpointSlice {
   friend bool operator==(const EndpointSlice&, const EndpointSlice&) = default;
 };
 
+// Slices are most of a cluster: who reads them and who keeps them share them.
+class SharedSlice {
+ public:
+  SharedSlice() : SharedSlice{EndpointSlice{}} {}
+  // NOLINTNEXTLINE(google-explicit-constructor): one is as good as the other
+  SharedSlice(EndpointSlice slice)
+      : slice_{std::make_shared<const EndpointSlice>(std::move(slice))} {}
+  const EndpointSlice& operator*() const { return *slice_; }
+  const EndpointSlice* operator->() const { return slice_.get(); }
+  friend bool operator==(const SharedSlice& a, const SharedSlice& b) {
+    return a.slice_ == b.slice_ || *a.slice_ == *b.slice_;
+  }
+
+ private:
+  std::shared_ptr<const EndpointSlice> slice_;
+};
+
 struct Node {
   std::string name;
   std::string zone;                 // label topology.kubernetes.io/zone
@@ -103,7 +122,7 @@ struct Node {
 // A complete view of one source. Ordered, so that planning does not depend on arrival.
 struct ClusterState {
   std::map<ObjectKey, Service> services;
-  std::map<ObjectKey, EndpointSlice> slices;
+  std::map<ObjectKey, SharedSlice> slices;
   std::map<std::string, Node> nodes;
   friend bool operator==(const ClusterState&, const ClusterState&) = default;
 };

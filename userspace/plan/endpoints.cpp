@@ -79,18 +79,18 @@ std::size_t HashOfKey::operator()(const ObjectKey& key) const noexcept {
 SliceIndex::SliceIndex(const ClusterState& cluster) {
   slices_.reserve(cluster.slices.size());
   for (const auto& [key, slice] : cluster.slices)
-    if (!slice.service.empty()) slices_[{key.ns, slice.service}].push_back(key.name);
+    if (!slice->service.empty()) slices_[{key.ns, slice->service}].push_back(key.name);
 }
 
 void SliceIndex::add(const ClusterState& cluster, const ObjectKey& slice) {
   const auto found = cluster.slices.find(slice);
-  if (found == cluster.slices.end() || found->second.service.empty()) return;
-  const ObjectKey service{slice.ns, found->second.service};
+  if (found == cluster.slices.end() || found->second->service.empty()) return;
+  const ObjectKey service{slice.ns, found->second->service};
   auto& names = slices_[service];
   std::erase_if(names, [&](const std::string& name) {
     const auto other = cluster.slices.find({slice.ns, name});
     return name == slice.name || other == cluster.slices.end() ||
-           other->second.service != service.name;
+           other->second->service != service.name;
   });
   names.insert(std::ranges::lower_bound(names, slice.name), slice.name);
 }
@@ -105,7 +105,7 @@ std::vector<PortEndpoint> SliceIndex::endpoints(const ClusterState& cluster,
   for (const std::string& name : names->second) {
     const auto at = cluster.slices.find({service.ns, name});
     if (at == cluster.slices.end()) continue;
-    const EndpointSlice* const slice = &at->second;
+    const EndpointSlice* const slice = &*at->second;
     if (slice->service != service.name || slice->family != family) continue;
     for (const auto& number : slice->ports) {
       if (number.name != port.name || number.protocol != port.protocol || number.port == 0)

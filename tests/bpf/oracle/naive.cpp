@@ -78,11 +78,11 @@ struct Candidate {
 std::vector<Candidate> candidates(const ClusterState& cluster, const Claim& claim, Family family) {
   std::vector<Candidate> found;
   for (const auto& [key, slice] : cluster.slices) {
-    if (key.ns != claim.service->key.ns || slice.service != claim.service->key.name) continue;
-    if (slice.family != family) continue;
-    for (const auto& port : slice.ports)
+    if (key.ns != claim.service->key.ns || slice->service != claim.service->key.name) continue;
+    if (slice->family != family) continue;
+    for (const auto& port : slice->ports)
       if (port.name == claim.port->name && port.protocol == claim.port->protocol)
-        for (const auto& endpoint : slice.endpoints)
+        for (const auto& endpoint : slice->endpoints)
           found.push_back({endpoint, endpoint_text(endpoint.address, port.port)});
   }
   return found;

@@ -100,13 +100,15 @@ ClusterState small_cluster(std::uint32_t round, const std::set<unsigned>& servic
 // The same endpoints in another condition: terminating, or on another node.
 ClusterState in_other_condition(ClusterState cluster) {
   bool odd = false;
-  for (auto& [key, slice] : cluster.slices) {
+  for (auto& [key, shared] : cluster.slices) {
+    EndpointSlice slice = *shared;
     for (auto& endpoint : slice.endpoints) {
       odd = !odd;
       endpoint.ready = odd;
       endpoint.terminating = !odd;
       if (odd) endpoint.node = endpoint.node == "node-b" ? node_view().name : "node-b";
     }
+    shared = std::move(slice);
   }
   return cluster;
 }

@@ -21,10 +21,11 @@ std::string flags(const Endpoint& endpoint) {
 std::vector<std::string> endpoints(const Folder& folder, const std::string& service) {
   std::vector<std::string> result;
   for (const auto& [key, slice] : folder.state().slices) {
-    if (slice.service != service) continue;
+    if (slice->service != service) continue;
     std::string ports;
-    for (const auto& port : slice.ports) ports += port.name + "=" + std::to_string(port.port) + " ";
-    for (const auto& endpoint : slice.endpoints)
+    for (const auto& port : slice->ports)
+      ports += port.name + "=" + std::to_string(port.port) + " ";
+    for (const auto& endpoint : slice->endpoints)
       result.push_back(ports + endpoint.address.to_string() + " " + flags(endpoint));
   }
   std::sort(result.begin(), result.end());
@@ -115,7 +116,7 @@ TEST_CASE("a pod without an address is no endpoint; several addresses go by fami
   CHECK(endpoints(folder, "v6") == Said{"=80 fd00:1::1 RS-"});
   CHECK(endpoints(folder, "dual") == Said{"=80 10.1.0.1 RS-", "=80 fd00:1::1 RS-"});
   for (const auto& [key, slice] : folder.state().slices)
-    for (const auto& endpoint : slice.endpoints) CHECK(endpoint.address.family() == slice.family);
+    for (const auto& endpoint : slice->endpoints) CHECK(endpoint.address.family() == slice->family);
 }
 
 TEST_CASE("a named target port is looked up in each pod, by name and protocol",

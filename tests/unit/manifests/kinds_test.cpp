@@ -34,12 +34,12 @@ TEST_CASE("the three example Services work as they stand, beside Pods that match
       folder.service("svc-3").load_balancer[0].address));
   REQUIRE(folder.state().slices.size() == 3);
   for (const auto& [key, slice] : folder.state().slices) {
-    REQUIRE(slice.ports.size() == 1);
-    CHECK(slice.ports[0].port == 8000);
-    REQUIRE(slice.endpoints.size() == 1);
-    CHECK(slice.endpoints[0].address.to_string() == "10.1.0.1");
-    CHECK(slice.endpoints[0].node == "node-a");
-    CHECK(slice.endpoints[0].ready);
+    REQUIRE(slice->ports.size() == 1);
+    CHECK(slice->ports[0].port == 8000);
+    REQUIRE(slice->endpoints.size() == 1);
+    CHECK(slice->endpoints[0].address.to_string() == "10.1.0.1");
+    CHECK(slice->endpoints[0].node == "node-a");
+    CHECK(slice->endpoints[0].ready);
   }
 }
 
@@ -224,7 +224,7 @@ addressType: IPv4
   folder.open();
   CHECK(lines.warnings.empty());
   REQUIRE(folder.state().slices.size() == 1);
-  const EndpointSlice& slice = folder.state().slices.begin()->second;
+  const EndpointSlice& slice = *folder.state().slices.begin()->second;
   CHECK(slice.key.to_string() == "default/svc-x");
   CHECK(slice.service == "svc");
   CHECK(slice.family == Family::ipv6);

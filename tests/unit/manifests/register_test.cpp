@@ -75,9 +75,10 @@ bool cover(const StateChanges& changes, const ClusterState& before, const Cluste
     for (const auto& [name, node] : state->nodes)
       good = good && (changes.nodes.contains(name) || same(before.nodes, after.nodes, name));
     for (const auto& [key, slice] : state->slices)
-      good = good &&
-             (same(before.slices, after.slices, key) ||
-              (changes.slices.contains(key) && changes.services.contains({key.ns, slice.service})));
+      good =
+          good &&
+          (same(before.slices, after.slices, key) ||
+           (changes.slices.contains(key) && changes.services.contains({key.ns, slice->service})));
   }
   return good;
 }

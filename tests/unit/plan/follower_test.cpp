@@ -78,7 +78,7 @@ class DriftingCluster {
     const ObjectKey key{"default", "slice-" + std::to_string(below(9))};
     changes.slices.insert(key);
     if (const auto old = state_.slices.find(key); old != state_.slices.end()) {
-      changes.services.insert({"default", old->second.service});
+      changes.services.insert({"default", old->second->service});
       state_.slices.erase(old);
     }
     if (below(5) == 0) return;
@@ -154,8 +154,10 @@ TEST_CASE("a follower looks at no more than what changed") {
   CHECK(follower.to(state, node_view(), {}, live).whole);
   CHECK(follower.to(state, node_view(), {}, live).operations.empty());
 
-  auto& changed = state.slices.at({"default", "e7"});
+  auto& shared = state.slices.at({"default", "e7"});
+  EndpointSlice changed = *shared;
   changed.endpoints.push_back(endpoint("10.1.1.1"));
+  shared = changed;
   StateChanges changes;
   changes.services = {{"default", "s7"}};
   changes.slices = {{"default", "e7"}};

@@ -186,7 +186,7 @@ class Assembler {
       const auto* manifest = std::get_if<SliceManifest>(&object->body);
       if (manifest == nullptr || manifest->unserved) continue;
       result_.state.slices.emplace_hint(result_.state.slices.end(), object->key, manifest->slice);
-      const ObjectId service{Kind::service, {object->key.ns, manifest->slice.service}};
+      const ObjectId service{Kind::service, {object->key.ns, manifest->slice->service}};
       // Of a broken Service, enough is said already.
       if (result_.objects.contains(service) || broken_.contains(service)) continue;
       result_.waiting.emplace(object->key, waits_for_service(*object));
@@ -217,7 +217,7 @@ class Assembler {
 }  // namespace
 
 Line waits_for_service(const Object& slice) {
-  const auto& service = std::get<SliceManifest>(slice.body).slice.service;
+  const auto& service = std::get<SliceManifest>(slice.body).slice->service;
   return warning(
       slice.place, slice.name_line,
       fmt::format("metadata.labels: expected kubernetes.io/service-name to name a Service that "

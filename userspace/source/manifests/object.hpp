@@ -65,7 +65,7 @@ struct PodManifest {
 };
 
 struct SliceManifest {
-  EndpointSlice slice;
+  SharedSlice slice;
   bool unserved = false;  // FQDN, or labelled as another proxy's
 };
 

@@ -96,7 +96,7 @@ class ObjectReader {
         object->body = read_service(root, options_);
         break;
       case Kind::endpoint_slice:
-        object->body = read_slice(root);
+        object->body = read_slice(root, object->key);
         break;
       case Kind::pod:
         object->body = read_pod(root);
@@ -132,7 +132,6 @@ class ObjectReader {
   static void name_body(Object& object) {
     if (auto* service = std::get_if<ServiceManifest>(&object.body))
       service->service.key = object.key;
-    if (auto* slice = std::get_if<SliceManifest>(&object.body)) slice->slice.key = object.key;
     if (auto* node = std::get_if<Node>(&object.body)) node->name = object.key.name;
   }
 

@@ -145,9 +145,10 @@ void read_taints(const Field& spec, Node& node) {
 
 }  // namespace
 
-SliceManifest read_slice(const Field& root) {
+SliceManifest read_slice(const Field& root, const ObjectKey& key) {
   SliceManifest manifest;
-  EndpointSlice& slice = manifest.slice;
+  EndpointSlice slice;
+  slice.key = key;
   const Field metadata = root["metadata"].map();
   const Labels labels = metadata["labels"].labels();
   const AddressType type = root["addressType"].choice(kAddressTypes, AddressType::ipv4);
@@ -162,11 +163,13 @@ SliceManifest read_slice(const Field& root) {
   slice.family = type == AddressType::ipv4 ? Family::ipv4 : Family::ipv6;
   read_slice_ports(root, slice);
   const Field endpoints = root["endpoints"].list();
+  slice.endpoints.reserve(endpoints.size());
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     const Field item = endpoints.item(i);
     const Field endpoint = item.map();
     if (endpoint.present()) read_endpoint(endpoint, slice);
   }
+  manifest.slice = std::move(slice);
   return manifest;
 }
 

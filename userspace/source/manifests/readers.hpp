@@ -22,7 +22,7 @@ inline constexpr std::array<Choice<Protocol>, 3> kProtocols{
 inline constexpr std::size_t kMostPorts = 20'000;
 
 ServiceManifest read_service(const Field& root, const Options& options);
-SliceManifest read_slice(const Field& root);
+SliceManifest read_slice(const Field& root, const ObjectKey& key);
 PodManifest read_pod(const Field& root);
 Node read_node(const Field& root);
 

@@ -35,11 +35,11 @@ void differences(const Map& left, const Map& right, Visit visit) {
   }
 }
 
-void note_slice(const ObjectKey& key, const EndpointSlice* before, const EndpointSlice* after,
+void note_slice(const ObjectKey& key, const SharedSlice* before, const SharedSlice* after,
                 StateChanges& changes) {
   changes.slices.insert(key);
   for (const auto* slice : {before, after})
-    if (slice != nullptr) changes.services.insert({key.ns, slice->service});
+    if (slice != nullptr) changes.services.insert({key.ns, (*slice)->service});
 }
 
 void note_differences(const ClusterState& before, const ClusterState& after,
@@ -196,7 +196,7 @@ void Register::wait_or_not(const ObjectKey& service) {
   const bool there = now_.objects.contains(ObjectId{Kind::service, service});
   if (there && now_.waiting.empty()) return;
   for (const auto& [key, slice] : now_.state.slices) {
-    if (key.ns != service.ns || slice.service != service.name) continue;
+    if (key.ns != service.ns || slice->service != service.name) continue;
     const auto object = now_.objects.find(ObjectId{Kind::endpoint_slice, key});
     if (there)
       now_.waiting.erase(key);
@@ -205,7 +205,7 @@ void Register::wait_or_not(const ObjectKey& service) {
   }
 }
 
-void Register::set_slice(const ObjectKey& key, const EndpointSlice* slice) {
+void Register::set_slice(const ObjectKey& key, const SharedSlice* slice) {
   auto& slices = now_.state.slices;
   const auto old = slices.find(key);
   const bool there = old != slices.end();
@@ -223,7 +223,7 @@ void Register::put_slice(const ObjectKey& key, const Exchange& exchange) {
   set_slice(key, serves ? &manifest->slice : nullptr);
   now_.waiting.erase(key);
   if (!serves) return;
-  const ObjectId service{Kind::service, {key.ns, manifest->slice.service}};
+  const ObjectId service{Kind::service, {key.ns, manifest->slice->service}};
   if (!now_.objects.contains(service) && !broken_.contains(service))
     now_.waiting.emplace(key, waits_for_service(*exchange.after));
 }
@@ -246,11 +246,11 @@ void Register::put_node(const ObjectKey& key, const Exchange& exchange) {
 // The slices that its selector makes: no object has a ':' in its name, as these have.
 void Register::select_again(const ObjectKey& service) {
   const auto found = now_.state.services.find(service);
-  std::map<ObjectKey, EndpointSlice> slices;
+  std::map<ObjectKey, SharedSlice> slices;
   if (found != now_.state.services.end()) {
     const auto& manifest = std::get<ServiceManifest>(now_.in_force.at(service)->body);
     for (auto& slice : selected_slices(manifest, found->second, now_.pods))
-      slices.emplace(slice.key, std::move(slice));
+      slices.emplace(ObjectKey{slice.key}, std::move(slice));
   }
   auto& all = now_.state.slices;
   std::vector<ObjectKey> old;

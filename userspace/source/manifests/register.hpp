@@ -62,7 +62,7 @@ class Register {
   void put_node(const ObjectKey& key, const Exchange& exchange);
   void select_again(const ObjectKey& service);
   void wait_or_not(const ObjectKey& service);
-  void set_slice(const ObjectKey& key, const EndpointSlice* slice);
+  void set_slice(const ObjectKey& key, const SharedSlice* slice);
 
   const Options& options_;
   Assembly now_;
