@@ -165,6 +165,7 @@ Result<> Agent::open() {
   auto source = manifests::Source::open(manifest_options(options_));
   if (!source) return fail(std::move(source.error()), "read manifests");
   source_ = std::move(*source);
+  malloc_trim(0);  // of what it took to read them
   return open_kernel();
 }
 

@@ -34,12 +34,14 @@ struct Executor {
                                                                   std::memory_order_release);
     return {};
   }
-  Result<> operator()(const PutSlot& op) const {
-    tables.slot_[op.index] = op.value;
+  Result<> operator()(const PutSlots& op) const {
+    auto index = op.first;
+    for (const auto backend : *op.backends)
+      tables.slot_[index++] = weir_slot{.backend = backend, .zero = 0};
     return {};
   }
   Result<> operator()(const PutVersion& op) const {
-    tables.version_[op.index] = op.value;
+    tables.version_[op.index] = *op.value;
     return {};
   }
   Result<> operator()(const Publish& op) const {
@@ -181,7 +183,7 @@ void Tables::adopt_backends(ProgrammedTables& tables,
                             const std::map<std::uint32_t, ServiceIdentity>& ids) {
   for (std::uint32_t index = 1; index < backend_.size(); ++index) {
     weir_backend& entry = backend_[index];
-    if (entry.generation != 0) tables.generations.emplace(index, entry.generation);
+    if (entry.generation != 0) tables.generations[index] = entry.generation;
     if (entry.state == WEIR_BACKEND_FREE) continue;
     const auto found = ids.find(entry.service);
     if (found == ids.end()) {  // put, and then the agent died before its service was named
@@ -254,8 +256,9 @@ Tables::Reach Tables::reach_of(const std::vector<Operation>& operations) {
   for (const auto& operation : operations) {
     if (const auto* backend = std::get_if<PutBackend>(&operation))
       reach.backends = std::max(reach.backends, backend->index + 1);
-    else if (const auto* slot = std::get_if<PutSlot>(&operation))
-      reach.slots = std::max(reach.slots, slot->index + 1);
+    else if (const auto* slots = std::get_if<PutSlots>(&operation))
+      reach.slots =
+          std::max(reach.slots, slots->first + static_cast<std::uint32_t>(slots->backends->size()));
     else if (const auto* version = std::get_if<PutVersion>(&operation))
       reach.versions = std::max(reach.versions, version->index + 1);
   }

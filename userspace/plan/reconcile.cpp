@@ -20,9 +20,8 @@ Sizes sizes_of_new(const ProgrammedTables& current, const WantedTables& wanted) 
   Sizes sizes;
   for (const auto& [identity, want] : wanted.services) {
     if (current.services.contains(identity)) continue;
-    const auto places = want.cluster.size() + (want.local == want.cluster ? 0 : want.local.size());
     sizes.addresses += want.frontends.size() + want.backends.size();
-    sizes.operations += 4 + want.frontends.size() + 2 * want.backends.size() + places;
+    sizes.operations += 6 + want.frontends.size() + 2 * want.backends.size();
   }
   return sizes;
 }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -14,16 +15,52 @@
 
 namespace weir {
 
+// A value that is long, and apart for that: of the others there are many more.
+template <class T>
+class Apart {
+ public:
+  Apart() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): it is that value
+  Apart(T value) : value_{std::make_shared<const T>(std::move(value))} {}
+  const T& operator*() const { return *value_; }
+  const T* operator->() const { return value_.get(); }
+
+ private:
+  std::shared_ptr<const T> value_;
+};
+
+// What is written of a weir_backend: the rest is zero.
+struct BackendEntry {
+  weir_addr addr;
+  __be16 port;
+  __u8 proto;
+  __u8 state;
+  __u32 generation;
+  __u32 service;
+  __u32 flags;
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  operator weir_backend() const {
+    weir_backend entry{};
+    entry.addr = addr;
+    entry.port = port;
+    entry.proto = proto;
+    entry.state = state;
+    entry.generation = generation;
+    entry.service = service;
+    entry.flags = flags;
+    return entry;
+  }
+};
+
 // clang-format off: one line an operation.
-// Single writes. Index and key name the element; the value is complete.
-struct PutBackend { std::uint32_t index; weir_backend value; };       // index is not in use
+// Single writes, or some that nobody sees yet. Index and key name the element; the value is complete.
+struct PutBackend { std::uint32_t index; BackendEntry value; };       // index is not in use
 struct SetBackendState { std::uint32_t index; weir_backend_state state; };  // one byte
 struct SetBackendFlags { std::uint32_t index; std::uint32_t flags; };       // one word
-struct PutSlot { std::uint32_t index; weir_slot value; };             // index is not in use
-struct PutVersion { std::uint32_t index; weir_version value; };       // index is not in use
+struct PutSlots { std::uint32_t first; Apart<std::vector<std::uint32_t>> backends; };  // none is in use
+struct PutVersion { std::uint32_t index; Apart<weir_version> value; };  // index is not in use
 struct Publish { std::uint32_t service; std::uint32_t version; };     // one word of weir_current
-// The name is by far the longest value, and there are few of them.
-struct PutName { std::uint32_t service; std::shared_ptr<const weir_name> value; };
+struct PutName { std::uint32_t service; Apart<weir_name> value; };
 struct DeleteName { std::uint32_t service; };
 struct PutAddress { weir_addr key; weir_address value; };
 struct DeleteAddress { weir_addr key; };
@@ -36,7 +73,7 @@ struct ClearStat { std::uint32_t service; };                          // before 
 struct Grace {};  // wait until no program runs that may have read what came before
 // clang-format on
 
-using Operation = std::variant<PutBackend, SetBackendState, SetBackendFlags, PutSlot, PutVersion,
+using Operation = std::variant<PutBackend, SetBackendState, SetBackendFlags, PutSlots, PutVersion,
                                Publish, PutName, DeleteName, PutAddress, DeleteAddress, PutFrontend,
                                DeleteFrontend, PutRange, DeleteRange, SetEpoch, ClearStat, Grace>;
 

@@ -188,7 +188,7 @@ void Reconciler::commit(const Draft& draft) {
   ProgrammedService& service = draft.old == nullptr ? admit(draft) : *draft.old;
   if (const auto name = name_of(draft.identity, draft.want); name != service.name) {
     service.name = name;
-    emit(kPrepare, PutName{service.id, std::make_shared<const weir_name>(name)});
+    emit(kPrepare, PutName{service.id, name});
   }
   put_backends(draft, service);
   put_version(draft, service);
@@ -227,25 +227,23 @@ void Reconciler::add_backend(const Draft& draft, ProgrammedService& service,
                              const BackendIdentity& identity, const SharedIdentity& shared) {
   const auto& want = draft.want.backends.at(identity);
   const std::uint32_t index = backends_.take();
-  // At a first start, each index is the largest so far.
-  const auto generation = tables_.generations.try_emplace(tables_.generations.end(), index, 0);
-  ++generation->second;
+  const std::uint32_t generation = ++tables_.generations[index];
   service.backends.emplace_hint(service.backends.end(), identity, index);
+  // At a first start, each index is the largest so far.
   tables_.backends.emplace_hint(
       tables_.backends.end(), index,
-      ProgrammedBackend{shared, identity, state_of(want), flags_of(want), generation->second});
+      ProgrammedBackend{shared, identity, state_of(want), flags_of(want), generation});
   auto& at = uses(identity.address.raw());
   ++at.backends;
   if (want.local) ++at.local;
-  weir_backend value{};
-  value.addr = identity.address.raw();
-  value.port = htons(identity.port);
-  value.proto = static_cast<std::uint8_t>(draft.identity.protocol);
-  value.state = static_cast<std::uint8_t>(state_of(want));
-  value.generation = generation->second;
-  value.service = service.id;
-  value.flags = flags_of(want);
-  emit(kPrepare, PutBackend{index, value});
+  emit(kPrepare, PutBackend{index,
+                            {.addr = identity.address.raw(),
+                             .port = htons(identity.port),
+                             .proto = static_cast<std::uint8_t>(draft.identity.protocol),
+                             .state = static_cast<std::uint8_t>(state_of(want)),
+                             .generation = generation,
+                             .service = service.id,
+                             .flags = flags_of(want)}});
 }
 
 void Reconciler::put_version(const Draft& draft, ProgrammedService& service) {
@@ -289,8 +287,7 @@ void Reconciler::leave_version(const ProgrammedService& service, const weir_vers
 }
 
 void Reconciler::put_slots(const weir_list& list, const std::vector<std::uint32_t>& indexes) {
-  for (std::uint32_t i = 0; i < list.count; ++i)
-    emit(kPrepare, PutSlot{list.first + i, {.backend = indexes[i], .zero = 0}});
+  if (list.count > 0) emit(kPrepare, PutSlots{list.first, indexes});
 }
 
 }  // namespace weir

@@ -135,14 +135,26 @@ struct ProgrammedService {
   friend bool operator==(const ProgrammedService&, const ProgrammedService&) = default;
 };
 
+// The last generation of each backend index, 0 for one that was never used.
+class Generations {
+ public:
+  std::uint32_t& operator[](std::uint32_t index) {
+    if (index >= last_.size()) last_.resize(index + 1);
+    return last_[index];
+  }
+  friend bool operator==(const Generations&, const Generations&) = default;
+
+ private:
+  std::vector<std::uint32_t> last_;
+};
+
 struct ProgrammedTables {
   std::map<ServiceIdentity, ProgrammedService> services;
   std::map<std::uint32_t, ProgrammedBackend> backends;  // by index
   std::map<weir_addr, std::uint32_t> addresses;         // all bits
   std::map<std::uint32_t, RangeSet> ranges;             // by set id; no version may name it
   std::uint32_t epoch = 0;
-  // Last generation of every backend index ever used, so that a reused index never repeats one.
-  std::map<std::uint32_t, std::uint32_t> generations;
+  Generations generations;  // so that an index that is used again never repeats one
   friend bool operator==(const ProgrammedTables&, const ProgrammedTables&) = default;
 };
 

@@ -30,8 +30,8 @@ std::pair<Operations, Operations> split(const Operations& operations) {
   return {{operations.begin(), at}, {at, operations.end()}};
 }
 
-weir_backend value_of(const ProgrammedTables& tables, const ProgrammedBackend& backend) {
-  weir_backend value{};
+BackendEntry value_of(const ProgrammedTables& tables, const ProgrammedBackend& backend) {
+  BackendEntry value{};
   value.addr = backend.identity.address.raw();
   value.port = htons(backend.identity.port);
   value.proto = static_cast<std::uint8_t>(std::to_underlying(backend.service->protocol));
@@ -65,7 +65,7 @@ void slots_in_place(kernel::Tables& tables, const ProgrammedTables& before,
     const auto& list = next.tables.services.at(identity).cluster;
     if (list.empty() || service.cluster.empty()) continue;
     need(tables.execute(
-        {PutSlot{service.version.cluster.first, {.backend = list.front(), .zero = 0}}}));
+        {PutSlots{service.version.cluster.first, std::vector<std::uint32_t>{list.front()}}}));
   }
   linger();
   need(tables.execute(rest));
@@ -81,7 +81,7 @@ void published_first(kernel::Tables& tables, const ProgrammedTables&, const Reco
 
 void reused_at_once(kernel::Tables& tables, const ProgrammedTables& before,
                     const Reconciled& next) {
-  std::vector<std::pair<std::uint32_t, weir_backend>> entries;
+  std::vector<std::pair<std::uint32_t, BackendEntry>> entries;
   for (const auto& [index, backend] : before.backends)
     entries.emplace_back(index, value_of(before, backend));
   Operations reuse, restore;

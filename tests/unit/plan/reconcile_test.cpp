@@ -50,7 +50,7 @@ TEST_CASE("nothing is published before it is complete") {
   };
   CHECK(at(PutName{}) < at(PutBackend{}));
   CHECK(at(PutBackend{}) < at(Publish{}));
-  CHECK(at(PutSlot{}) < at(Publish{}));
+  CHECK(at(PutSlots{}) < at(Publish{}));
   CHECK(at(PutVersion{}) < at(Publish{}));
   CHECK(at(Publish{}) < at(PutFrontend{}));
 }
@@ -66,7 +66,7 @@ TEST_CASE("lists") {
   SECTION("flags alone take a version and no slots") {
     service.flags |= WEIR_VERSION_EXTERNAL_LOCAL;
     const auto done = change();
-    CHECK(count_of<PutSlot>(done) == 0);
+    CHECK(slots_put(done) == 0);
     CHECK(count_of<PutVersion>(done) == 1);
     const auto& after = agent.service("d/a");
     CHECK(after.version.cluster.first == before.version.cluster.first);
@@ -76,28 +76,28 @@ TEST_CASE("lists") {
   }
   SECTION("one list changes, the other keeps its slots") {
     service.local = {backend(2), backend(3)};
-    CHECK(count_of<PutSlot>(change()) == 2);
+    CHECK(slots_put(change()) == 2);
     CHECK(agent.service("d/a").version.cluster.first == before.version.cluster.first);
   }
   SECTION("equal lists share slots") {
     service.local = service.cluster;
-    CHECK(count_of<PutSlot>(change()) == 0);
+    CHECK(slots_put(change()) == 0);
     CHECK(agent.service("d/a").version.local.first == before.version.cluster.first);
     SECTION("and part again") {
       service.local = {backend(1)};
-      CHECK(count_of<PutSlot>(change()) == 1);
+      CHECK(slots_put(change()) == 1);
       CHECK(agent.service("d/a").version.cluster.first == before.version.cluster.first);
     }
   }
   SECTION("lists change places") {
     std::swap(service.local, service.cluster);
-    CHECK(count_of<PutSlot>(change()) == 0);
+    CHECK(slots_put(change()) == 0);
     CHECK(agent.service("d/a").version.local.first == before.version.cluster.first);
   }
   SECTION("empty lists need none") {
     service.local.clear();
     service.cluster.clear();
-    CHECK(count_of<PutSlot>(change()) == 0);
+    CHECK(slots_put(change()) == 0);
     CHECK(agent.service("d/a").version.cluster.count == 0);
     CHECK(agent.service("d/a").version.cluster.first == 0);
   }

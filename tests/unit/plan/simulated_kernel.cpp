@@ -55,19 +55,20 @@ void SimulatedKernel::restart() {
 }
 
 void SimulatedKernel::apply(const PutBackend& op) {
+  const weir_backend value = op.value;
   need(op.index > 0 && op.index < limits_.backends, "backend outside the table", op.index);
   const auto old = backends_.find(op.index);
   need(old == backends_.end() || old->second.state == WEIR_BACKEND_FREE, "backend in use",
        op.index);
   need(!cooling_backends_.contains(op.index), "backend given out before the grace", op.index);
   const std::uint32_t generation = old == backends_.end() ? 0 : old->second.generation;
-  need(op.value.generation == generation + 1, "generation of a backend", op.index);
-  need(names_.contains(op.value.service), "backend of a nameless service", op.index);
+  need(value.generation == generation + 1, "generation of a backend", op.index);
+  need(names_.contains(value.service), "backend of a nameless service", op.index);
   need(alive(op.value), "backend that is not alive from the start", op.index);
-  need(op.value.live == 0 && op.value.packets == 0, "backend with a past", op.index);
-  if (names_.contains(op.value.service))
-    need(op.value.proto == names_.at(op.value.service).proto, "protocol of a backend", op.index);
-  backends_[op.index] = op.value;
+  need(value.live == 0 && value.packets == 0, "backend with a past", op.index);
+  if (names_.contains(value.service))
+    need(value.proto == names_.at(value.service).proto, "protocol of a backend", op.index);
+  backends_[op.index] = value;
 }
 
 void SimulatedKernel::apply(const SetBackendState& op) {
@@ -94,14 +95,19 @@ void SimulatedKernel::apply(const SetBackendFlags& op) {
   backend.flags = op.flags;
 }
 
-void SimulatedKernel::apply(const PutSlot& op) {
-  need(op.index < limits_.slots, "slot outside the table", op.index);
-  need(op.value.backend != 0, "slot without a backend", op.index);
-  need(!cooling_slots_.contains(op.index), "slot given out before the grace", op.index);
+void SimulatedKernel::apply(const PutSlots& op) {
+  auto index = op.first;
+  for (const auto backend : *op.backends) put_slot(index++, backend);
+}
+
+void SimulatedKernel::put_slot(std::uint32_t index, std::uint32_t backend) {
+  need(index < limits_.slots, "slot outside the table", index);
+  need(backend != 0, "slot without a backend", index);
+  need(!cooling_slots_.contains(index), "slot given out before the grace", index);
   for (const auto& [id, version] : published_)
     for (const auto& list : {versions_[version].cluster, versions_[version].local})
-      need(op.index < list.first || op.index >= list.first + list.count, "slot in use", op.index);
-  slots_[op.index] = op.value.backend;
+      need(index < list.first || index >= list.first + list.count, "slot in use", index);
+  slots_[index] = backend;
 }
 
 void SimulatedKernel::apply(const PutVersion& op) {
@@ -109,7 +115,7 @@ void SimulatedKernel::apply(const PutVersion& op) {
   need(!cooling_versions_.contains(op.index), "version given out before the grace", op.index);
   for (const auto& [id, version] : published_)
     need(version != op.index, "version in use", op.index);
-  versions_[op.index] = op.value;
+  versions_[op.index] = *op.value;
 }
 
 void SimulatedKernel::apply(const Publish& op) {

@@ -33,7 +33,7 @@ class SimulatedKernel {
   void apply(const PutBackend& op);
   void apply(const SetBackendState& op);
   void apply(const SetBackendFlags& op);
-  void apply(const PutSlot& op);
+  void apply(const PutSlots& op);
   void apply(const PutVersion& op);
   void apply(const Publish& op);
   void apply(const PutName& op);
@@ -48,6 +48,7 @@ class SimulatedKernel {
   void apply(const ClearStat& op);
   void apply(const Grace& op);
 
+  void put_slot(std::uint32_t index, std::uint32_t backend);
   void check();
   void check_list(std::uint32_t id, const weir_list& list);
   void check_limits();

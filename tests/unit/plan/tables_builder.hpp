@@ -114,6 +114,13 @@ std::size_t count_of(const Reconciled& of) {
       of.operations, [](const Operation& op) { return std::holds_alternative<T>(op); }));
 }
 
+inline std::size_t slots_put(const Reconciled& of) {
+  std::size_t count = 0;
+  for (const auto& op : of.operations)
+    if (const auto* slots = std::get_if<PutSlots>(&op)) count += slots->backends->size();
+  return count;
+}
+
 // Of all operations of one kind, in order.
 template <class T>
 std::vector<T> all_of(const Reconciled& of) {
