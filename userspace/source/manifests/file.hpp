@@ -30,7 +30,7 @@ struct Signature {
 
 class File {
  public:
-  static constexpr std::int64_t kMaxSize = std::int64_t{64} << 20;
+  static constexpr std::int64_t kMaxSize = std::int64_t{256} << 20;
 
   explicit File(std::string path) : path_{std::make_shared<const std::string>(std::move(path))} {}
 

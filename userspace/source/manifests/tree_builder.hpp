@@ -22,7 +22,7 @@ class TreeBuilder {
  public:
   // Kubernetes objects nest about twelve deep. Readers of a tree recurse.
   static constexpr std::size_t kMaxDepth = 64;
-  // A value is about 100 bytes: this bounds a tree to some hundred megabytes.
+  // A value is about 60 bytes: this bounds a tree to some hundred megabytes.
   static constexpr std::size_t kMaxValues = 4'000'000;
   // What anchors and aliases may copy, in bytes: far more than people write by hand, far less than
   // aliases of aliases of aliases need.
