@@ -111,7 +111,7 @@ class Reconciler {
     bool taken_away = false;               // some flow may have to look at its backend
     std::size_t new_frontends = 0;         // on top of those at the beginning
     std::set<weir_service_key> frontends;  // that may be different at the end
-    std::vector<weir_addr> addresses;      // likewise, perhaps more than once
+    std::vector<weir_addr> addresses;      // likewise, perhaps twice; of the whole: not kept
     std::vector<ServiceIdentity> emptied;  // services that may have nothing left
     std::vector<std::uint32_t> gone;       // backends that this change takes away
   };
@@ -154,9 +154,11 @@ class Reconciler {
   void set_node(const WantedTables& wanted);
   void settle_addresses(const LiveFlows& live);
   std::vector<AddressChange> address_changes();
+  [[nodiscard]] std::vector<AddressChange> all_addresses() const;
+  std::vector<AddressChange> touched_addresses();
   void keep_past(std::vector<AddressChange>& changes, const LiveFlows& live);
   [[nodiscard]] bool any_flows(const LiveFlows& live) const;
-  [[nodiscard]] std::uint32_t bits_of_uses(const weir_addr& address) const;
+  static std::uint32_t bits_of(const Uses& at);
   void set_address(const AddressChange& change, std::map<weir_addr, std::uint32_t>::iterator& at);
   void put_address_changes(const weir_addr& key, std::uint32_t before, std::uint32_t after);
   Uses& uses(const weir_addr& address);

@@ -56,7 +56,7 @@ void Reconciler::settle_frontend(const weir_service_key& key, const weir_service
 }
 
 Reconciler::Uses& Reconciler::uses(const weir_addr& address) {
-  work_.addresses.push_back(address);
+  if (!work_.whole) work_.addresses.push_back(address);
   const auto [at, fresh] = uses_.try_emplace(address);
   if (fresh && !tables_.addresses.contains(address)) ++new_addresses_;
   return at->second;
@@ -73,10 +73,7 @@ void Reconciler::set_node(const WantedTables& wanted) {
   }
 }
 
-std::uint32_t Reconciler::bits_of_uses(const weir_addr& address) const {
-  const auto found = uses_.find(address);
-  if (found == uses_.end()) return 0;
-  const Uses& at = found->second;
+std::uint32_t Reconciler::bits_of(const Uses& at) {
   return at.node | (at.services > 0 ? std::uint32_t{WEIR_ADDRESS_SERVICE} : 0U) |
          (at.backends > 0 ? std::uint32_t{WEIR_ADDRESS_BACKEND} : 0U) |
          (at.local > 0 ? std::uint32_t{WEIR_ADDRESS_LOCAL} : 0U);
@@ -87,27 +84,41 @@ bool Reconciler::any_flows(const LiveFlows& live) const {
                              [&](const auto& entry) { return live(entry.first) > 0; });
 }
 
-// Each address once, in order: first in the tables, then as it is used now.
+// Each address once, in order: what the tables have, and what it is now.
 std::vector<Reconciler::AddressChange> Reconciler::address_changes() {
+  return work_.whole ? all_addresses() : touched_addresses();
+}
+
+// An agent that died may have left any of them half done.
+std::vector<Reconciler::AddressChange> Reconciler::all_addresses() const {
+  std::vector<AddressChange> changes;
+  changes.reserve(uses_.size() + past_.size());
+  for (const auto& [address, at] : uses_) changes.push_back({address, 0, bits_of(at)});
+  for (const auto& [address, bits] : tables_.addresses)
+    if (!uses_.contains(address)) changes.push_back({address, 0, 0});
+  std::ranges::sort(changes, {}, &AddressChange::address);
+  auto at = tables_.addresses.begin();
+  for (auto& change : changes) {
+    if (at == tables_.addresses.end() || change.address < at->first) continue;
+    change.before = at->second;
+    ++at;
+  }
+  return changes;
+}
+
+std::vector<Reconciler::AddressChange> Reconciler::touched_addresses() {
   auto& addresses = work_.addresses;
   addresses.insert(addresses.end(), past_.begin(), past_.end());
-  if (work_.whole) {  // an agent that died may have left any of them half done
-    addresses.clear();
-    for (const auto& [address, bits] : tables_.addresses)
-      if (!uses_.contains(address)) addresses.push_back(address);
-    for (const auto& [address, at] : uses_) addresses.push_back(address);
-  }
   std::ranges::sort(addresses);
   const auto rest = std::ranges::unique(addresses);
   addresses.erase(rest.begin(), rest.end());
   std::vector<AddressChange> changes;
   changes.reserve(addresses.size());
-  auto at = tables_.addresses.begin();
   for (const auto& address : addresses) {
-    if (!work_.whole) at = tables_.addresses.lower_bound(address);
-    while (at != tables_.addresses.end() && at->first < address) ++at;
-    const bool there = at != tables_.addresses.end() && at->first == address;
-    changes.push_back({address, there ? at->second : 0U, bits_of_uses(address)});
+    const auto before = tables_.addresses.find(address);
+    const auto after = uses_.find(address);
+    changes.push_back({address, before == tables_.addresses.end() ? 0U : before->second,
+                       after == uses_.end() ? 0U : bits_of(after->second)});
   }
   return changes;
 }
@@ -139,7 +150,7 @@ void Reconciler::settle_addresses(const LiveFlows& live) {
     if (!work_.whole) at = tables_.addresses.lower_bound(change.address);
     while (at != tables_.addresses.end() && at->first < change.address) ++at;
     set_address(change, at);
-    if (bits_of_uses(change.address) == 0) uses_.erase(change.address);
+    if ((change.after & ~std::uint32_t{WEIR_ADDRESS_PAST}) == 0) uses_.erase(change.address);
   }
   new_addresses_ = 0;
 }
