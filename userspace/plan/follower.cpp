@@ -35,7 +35,7 @@ std::vector<ServiceIdentity> Follower::programmed(const std::set<ObjectKey>& ser
     const std::string text = key.to_string();
     // Between the two, names such as "ns/name-2" may stand.
     for (const auto& start : {text, text + ":"})
-      for (auto at = all.lower_bound({start, Protocol{}, Family{}});
+      for (auto at = all.lower_bound({start, Protocol::tcp, Family::ipv4});
            at != all.end() && belongs_to(at->first.text, text) && at->first.text.starts_with(start);
            ++at)
         found.push_back(at->first);

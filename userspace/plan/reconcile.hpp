@@ -57,10 +57,10 @@ struct BackendEntry {
 struct PutBackend { std::uint32_t index; BackendEntry value; };       // index is not in use
 struct SetBackendState { std::uint32_t index; weir_backend_state state; };  // one byte
 struct SetBackendFlags { std::uint32_t index; std::uint32_t flags; };       // one word
-struct PutSlots { std::uint32_t first; Apart<std::vector<std::uint32_t>> backends; };  // none is in use
-struct PutVersion { std::uint32_t index; Apart<weir_version> value; };  // index is not in use
+struct PutSlots { std::uint32_t first = 0; Apart<std::vector<std::uint32_t>> backends; };  // none is in use
+struct PutVersion { std::uint32_t index = 0; Apart<weir_version> value; };  // index is not in use
 struct Publish { std::uint32_t service; std::uint32_t version; };     // one word of weir_current
-struct PutName { std::uint32_t service; Apart<weir_name> value; };
+struct PutName { std::uint32_t service = 0; Apart<weir_name> value; };
 struct DeleteName { std::uint32_t service; };
 struct PutAddress { weir_addr key; weir_address value; };
 struct DeleteAddress { weir_addr key; };

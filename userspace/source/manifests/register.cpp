@@ -60,10 +60,15 @@ void note_differences(const ClusterState& before, const ClusterState& after,
 
 void Ledger::count(const Service& service, int by) {
   const auto address = [&](const Address& one) {
-    if ((addresses_[one.raw()] += by) == 0) addresses_.erase(one.raw());
+    const auto at = addresses_.try_emplace(one.raw(), 0).first;
+    at->second += by;
+    if (at->second == 0) addresses_.erase(at);
   };
   const auto port = [&](Protocol protocol, std::uint16_t number) {
-    if (number != 0 && (ports_[{protocol, number}] += by) == 0) ports_.erase({protocol, number});
+    if (number == 0) return;
+    const auto at = ports_.try_emplace({protocol, number}, 0).first;
+    at->second += by;
+    if (at->second == 0) ports_.erase(at);
   };
   for (const auto& one : service.cluster_ips) address(one);
   for (const auto& one : service.external_ips) address(one);
