@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Manifests of large clusters, as `kubectl get -o json` or -o yaml shows them, and changes of one Service."""
+"""Manifests of large clusters, as `kubectl get` shows them, and changes of one Service."""
 import dataclasses
 import json
 import os
@@ -53,7 +53,7 @@ def slice_of(number, endpoints):
 
 
 def objects(number, size, first=None, unready=None):
-    """A Service and its EndpointSlice. first: number of its first endpoint; unready: which is not ready."""
+    """A Service and its EndpointSlice. first: its first endpoint; unready: which is not ready."""
     first = number * size.endpoints if first is None else first
     found = [endpoint(number, first + i, i != unready) for i in range(size.endpoints)]
     return [service(number), slice_of(number, found)]
@@ -72,7 +72,8 @@ def yaml_text(value, indent=""):
         return "\n".join(lines)
     for name, item in value.items():
         if isinstance(item, (dict, list)):
-            lines.append(f"{indent}{name}:\n{yaml_text(item, indent + '  ' * isinstance(item, dict))}")
+            deeper = indent + "  " * isinstance(item, dict)
+            lines.append(f"{indent}{name}:\n{yaml_text(item, deeper)}")
         else:
             lines.append(f"{indent}{name}: {yaml_scalar(item)}")
     return "\n".join(lines)
@@ -101,13 +102,12 @@ def write_yaml(path, size):
 
 
 def write_service(directory, number, size, **changes):
-    """The file of one Service appears whole, by a rename."""
+    """The file of one Service, and the name that it is to have: a rename makes it appear whole."""
     text = "\n".join(json.dumps(one, separators=(",", ":"))
                      for one in objects(number, size, **changes))
     hidden = pathlib.Path(directory) / f".{number}"
     hidden.write_text(text + "\n", encoding="ascii")
-    begin = hidden.with_name(f"service-{number}.json")
-    return hidden, begin
+    return hidden, hidden.with_name(f"service-{number}.json")
 
 
 def put_service(directory, number, size, **changes):

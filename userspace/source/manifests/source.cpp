@@ -35,12 +35,14 @@ class FileSource final : public Source {
 
   Result<bool> refresh() override {
     const auto begin = Watch::Clock::now();
+    const bool knew_all = std::exchange(knows_all_, false);  // as long as something may fail
     if (auto drained = watch_->drain(); !drained) return fail(drained.error(), "watch manifests");
     watch_->begin();
     removed_.clear();
     added_.clear();
     whole_ = false;
-    if (auto done = look(); !done) return std::unexpected{done.error()};
+    if (auto done = look(knew_all); !done) return std::unexpected{done.error()};
+    knows_all_ = true;
     watch_->done();
     // What happened while files were read woke us already, but may not have been looked at.
     watch_->wake_at(watch_->pending() ? Watch::Clock::now() : deadline());
@@ -51,11 +53,9 @@ class FileSource final : public Source {
   }
 
  private:
-  static Result<> complain(Error error) { return fail(std::move(error), "watch manifests"); }
-
   // Looks at the files that something happened to, or at all of them where that is not known.
-  Result<> look() {
-    if (const auto some = changed_paths()) {
+  Result<> look(bool knew_all) {
+    if (const auto some = knew_all ? changed_paths() : std::nullopt) {
       std::map<std::string, std::string> files;
       for (const auto& path : some->files) files.emplace(path, path);
       read_files(files);
@@ -73,7 +73,7 @@ class FileSource final : public Source {
   }
 
   [[nodiscard]] std::optional<Glance> changed_paths() const {
-    if (watched_.empty() || links_ || !lost_.empty()) return std::nullopt;
+    if (links_ || !lost_.empty()) return std::nullopt;
     auto paths = watch_->touched();
     if (!paths) return std::nullopt;
     auto some = glance(roots_, *paths);
@@ -88,11 +88,11 @@ class FileSource final : public Source {
     // A directory is watched before it is listed for good: what appears between is not missed.
     if (listing.directories != watched_) {
       if (auto done = watch_->watch(listing.directories); !done)
-        return std::unexpected{complain(done.error()).error()};
+        return fail(done.error(), "watch manifests");
       watched_ = std::move(listing.directories);
       listing = list(roots_);
     } else if (auto done = watch_->watch(watched_); !done) {
-      return std::unexpected{complain(done.error()).error()};
+      return fail(done.error(), "watch manifests");
     }
     lost_ = std::move(listing.lost);
     links_ = std::ranges::any_of(listing.files,
@@ -213,6 +213,7 @@ class FileSource final : public Source {
   std::map<std::string, File> files_;                     // by path: the order in which they win
   std::map<std::string, Watch::Clock::time_point> gone_;  // and when that is believed
   std::map<std::string, std::string> lost_;               // directories, and why
+  bool knows_all_ = false;             // nothing is other than in files_ but what events tell
   bool links_ = false;                 // some files are reached by symbolic links
   std::set<std::string> complaining_;  // files with lines
   std::vector<ObjectPtr> removed_;     // by this refresh()
