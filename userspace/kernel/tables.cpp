@@ -268,14 +268,17 @@ Tables::Reach Tables::reach_of(const std::vector<Operation>& operations) {
 namespace {
 
 // Addresses that are put one after another, by one call for many.
-Result<> put_addresses(Map<weir_addr, weir_address>& map, std::span<const Operation> operations) {
+Result<> put_addresses(AddressFilter& filter, Map<weir_addr, weir_address>& map,
+                       std::span<const Operation> operations) {
   std::vector<weir_addr> keys;
   std::vector<weir_address> values;
   keys.reserve(operations.size());
   values.reserve(operations.size());
   for (const auto& operation : operations) {
-    keys.push_back(std::get<PutAddress>(operation).key);
-    values.push_back(std::get<PutAddress>(operation).value);
+    const auto& put = std::get<PutAddress>(operation);
+    filter.add(put.key, put.value.bits);
+    keys.push_back(put.key);
+    values.push_back(put.value);
   }
   return map.put_all(keys, values);
 }
@@ -295,7 +298,7 @@ Result<> Tables::execute(const std::vector<Operation>& operations, WriteTiming* 
     const auto most = std::min(kBatch, operations.end() - at);
     const auto end = std::find_if_not(at, at + most, puts_address);
     if (end - at > 1) {
-      if (auto done = put_addresses(address_, {at, end}); !done) return done;
+      if (auto done = put_addresses(filter_, address_, {at, end}); !done) return done;
       at = end;
       continue;
     }

@@ -68,6 +68,15 @@ TEST_CASE("no operation leaves an address that its filter does not have") {
   CHECK_FALSE(addresses(weir.pins()).empty());
 }
 
+TEST_CASE("addresses that are put many at a time are in the filter too") {
+  Installation weir;
+  for (const auto& cluster : {cluster_at(0), ClusterState{}, cluster_at(5)}) {
+    weir.publish(cluster);
+    CHECK(covers(words(weir.pins(), "weir_filter"), exact(addresses(weir.pins()))));
+  }
+  CHECK(addresses(weir.pins()).size() > 20);
+}
+
 TEST_CASE("an agent that starts leaves in the filter what is in the table, no more and no less") {
   Installation weir;
   weir.publish(cluster_at(0));
