@@ -223,10 +223,10 @@ TEST_CASE("a mutation of the core changes what a trace says") {
   }
 }
 
-TEST_CASE("no program that traces has grown by a fifth") {
-  // A fifth above the largest from clang 13 and 22.
+TEST_CASE("no program that traces has grown by a tenth") {
+  // A tenth above the largest from clang 13, 14 and 22.
   const std::map<std::string, std::uint32_t> budget{
-      {"weir_trace_tc", 163'000}, {"weir_trace_host", 47'000}, {"weir_trace_xdp", 125'900}};
+      {"weir_trace_tc", 216'400}, {"weir_trace_host", 46'100}, {"weir_trace_xdp", 181'500}};
   const Installation weir;
   for (const auto& [name, verified] : budget) {
     bpf_prog_info info{};
