@@ -44,14 +44,7 @@ Decoded decode_range(const weir_trace_step& step) {
   return out;
 }
 
-Decoded decode_xdp_device(const weir_trace_step& step) {
-  std::uint32_t ifindex = 0;
-  std::memcpy(&ifindex, step.key, sizeof ifindex);
-  return {.key = {{{"ifindex", std::uint64_t{ifindex}}}},
-          .value = {{{"device", device_text(ifindex)}}}};
-}
-
-constexpr std::array<std::pair<std::string_view, Decode>, 14> kDecoders{{
+constexpr std::array<std::pair<std::string_view, Decode>, 13> kDecoders{{
     {"weir_address", decode<weir_addr, weir_address, 1>},
     {"weir_service", decode<weir_service_key, weir_service, 3>},
     {"weir_current", decode<Index, __u32, 1>},
@@ -65,7 +58,6 @@ constexpr std::array<std::pair<std::string_view, Decode>, 14> kDecoders{{
     {"weir_half_udp", decode<weir_flow_key, weir_flow, 3>},
     {"weir_device", decode<__u32, weir_device, 2>},
     {"weir_state", decode<Index, weir_state, 1>},
-    {"weir_xdp_tx", decode_xdp_device},
 }};
 
 }  // namespace

@@ -102,7 +102,7 @@ TEST_CASE("status: the fill of every table") {
   CHECK(entries("weir_slot") == 3);
   CHECK(entries("weir_backend") == 1);
   CHECK(entries("weir_flow") == 42);
-  CHECK(entries("weir_expiry") == 25);
+  CHECK(entries("weir_expiry") == 23);
   CHECK(row_of(tables, "table", "weir_counter")["entries"].IsNull());
   CHECK(row_of(tables, "table", "weir_flow")["max_entries"].GetUint64() == 2 * test::kEntries);
   for (const auto& table : tables.GetArray()) {
