@@ -153,7 +153,7 @@ def stages(records):
 def packet(records):
     return [*growth(records, ["established flow"], "flows", "Established flow against flows",
                     "ns per packet"),
-            *growth(records, ["established flow"], "services",
+            *growth(records, ["established flow, by services"], "services",
                     "Established flow against Services", "ns per packet"),
             *stages(records)]
 

@@ -31,8 +31,9 @@ def packet(make):
                 make.add("packet", way, "established flow", "ns", cost * slower + family,
                          family=family, flows=flows, services=1)
         if "reference" not in way:
-            for services in (1000, 10_000, 100_000):
-                make.add("packet", way, "established flow", "ns", cost * 1.06 + services / 30_000,
+            for services in (1, 1000, 10_000, 100_000):
+                make.add("packet", way, "established flow, by services", "ns",
+                         cost * 1.06 + services / 30_000,
                          family=4, flows=1000, services=services)
             make.add("packet", way, "not a service", "ns", cost / 3, family=4)
             make.add("packet", f"parse+lookup {way}", "not a service", "ns", cost / 4, family=4)
