@@ -194,6 +194,7 @@ void Bench::fill(std::vector<Tuple> packets) {
 void Bench::list(const std::string& kind, std::uint32_t count) {
   if (kind == "new") {
     std::vector<Tuple> fresh;
+    fresh.reserve(count);
     for (std::uint32_t i = 0; i < count; ++i) fresh.push_back(tuple(kFresh + fresh_++));
     return fill(std::move(fresh));
   }

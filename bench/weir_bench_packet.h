@@ -19,14 +19,14 @@ struct bench_packet { /* NOLINT(readability-identifier-naming): named as the ker
 };
 
 /* The reference's tables, IPv4: no more than a NAT needs. */
-struct ref_key {
+struct ref_key { /* NOLINT(readability-identifier-naming): likewise */
   __be32 saddr;
   __be32 daddr;
   __be16 sport;
   __be16 dport;
 };
 
-struct ref_flow {
+struct ref_flow { /* NOLINT(readability-identifier-naming): likewise */
   __be32 saddr;
   __be32 daddr;
   __be16 sport;

@@ -109,7 +109,9 @@ TEST_CASE("addresses that come and go do not fill the filter") {
 }
 
 TEST_CASE("the ports that a node is asked at, or asks from, are known, and no others") {
-  Installation weir;
+  auto narrow = settings();
+  narrow.source_ports = {{.first = 61'000, .count = 100}, {.first = 5'000, .count = 10}};
+  Installation weir{narrow};
   weir.publish(cluster_at(0));
   const auto config =
       need(kernel::MappedArray<weir_config>::open(weir.pins(), "weir_config", false));
