@@ -209,19 +209,13 @@ static __always_inline bool steer_own(const struct packet *p, __u32 near,
 	       !choose_unallocated(p, cfg);
 }
 
-/*
- * What no flow told what to do with: enum verdict. Global for the verifier's
- * sake, as above.
- */
-__noinline int steer_unknown(HOOK *hook, struct steering *st)
+/* What no flow told what to do with. Not global: Linux 6.1 has no stack for one more call. */
+static __always_inline enum verdict steer_unknown(HOOK *hook, struct steering *st,
+						  const struct weir_config *cfg)
 {
-	const struct weir_config *cfg = config();
+	struct packet *p = &st->packet;
 	enum verdict verdict;
-	struct packet *p;
 
-	if (!st || !cfg)
-		return VERDICT_DROP;
-	p = &st->packet;
 	st->bits = address_bits(&p->key.daddr);
 	if (!st->bits)
 		return steer_stranger(st, cfg);
@@ -286,7 +280,7 @@ static __always_inline enum verdict steer_ingress(const struct ctx *ctx, struct 
 		/* To a backend, or to none of ours: nothing is kept for it, and nothing begins. */
 		return steer_verdict(st, WEIR_pass_stranger);
 	}
-	return steer_unknown(ctx->hook, st);
+	return steer_unknown(ctx->hook, st, cfg);
 }
 
 /* Where the client of a flow is. A record that is another's by now is found out by steer_hit(). */
