@@ -8,6 +8,7 @@ import itertools
 import json
 import pathlib
 
+import kubeproxy
 import runtime
 import twonodes
 from record import Record
@@ -45,7 +46,7 @@ class Path:
     origin: str
     to: str
     part: str
-    address: tuple = (twonodes.CLUSTER_IP, 80)
+    address: tuple = (kubeproxy.cluster_ip(0), 80)
 
     @property
     def ways(self):
@@ -57,7 +58,8 @@ class Path:
         return "node2" if self.to == "same node" else "node1"
 
     def aim(self, way):
-        address, port = self.address if way.served else (twonodes.BACKENDS[0], twonodes.TARGET_PORT)
+        address, port = self.address if way.served else (kubeproxy.BACKENDS[0],
+                                                                 kubeproxy.TARGET_PORT)
         return address, str(port)
 
     def case(self, services):
@@ -66,7 +68,7 @@ class Path:
 
 FAR = Path("pod", "other node", "pod1")
 PATHS = (Path("pod", "same node", "pod2"), FAR, Path("node", "other node", "node1"),
-         Path("outside", "other node", "outside", (twonodes.NODE_ADDRESS, twonodes.NODE_PORT)))
+         Path("outside", "other node", "outside", (twonodes.NODE_ADDRESS, kubeproxy.FIRST_NODE_PORT)))
 NODE_NEAR = Path("node", "same node", "node2")  # the host edge alone: no uplink
 
 

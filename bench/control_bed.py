@@ -7,16 +7,12 @@ import pathlib
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
+import testcluster  # noqa: F401, before what is in it
 import kernel
-
-SOURCE = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(SOURCE / "tests/system"))
-
-from cluster import names, shell  # noqa: E402
+from cluster import names, shell
 
 PREFIX = "weirk"
 TIMEOUT = 60

@@ -36,9 +36,9 @@ def cluster_ip(number):
     return f"10.96.{1 + number // 250}.{1 + number % 250}"
 
 
-def objects(services):
-    """Each with its EndpointSlice."""
-    endpoints = [{"addresses": [address], "nodeName": "other", "conditions": {"ready": True}}
+def objects(services, node="other"):
+    """Each with its EndpointSlice; node: where the endpoints are."""
+    endpoints = [{"addresses": [address], "nodeName": node, "conditions": {"ready": True}}
                  for address in BACKENDS]
     for number in range(services):
         node_port = FIRST_NODE_PORT + number if number < NODE_PORTS else None

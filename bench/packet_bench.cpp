@@ -62,6 +62,26 @@ void empty(int hash, std::size_t key_size, std::size_t value_size) {
   }
 }
 
+// A test run's options, and the context that says on which device the packet came in.
+struct TestRun {
+  bpf_test_run_opts options{};
+  xdp_md at_xdp{};
+  __sk_buff at_tc{};
+
+  TestRun(bool xdp, std::uint32_t ifindex, const Bytes& in) {
+    options.sz = sizeof options;
+    options.data_in = in.data();
+    options.data_size_in = static_cast<__u32>(in.size());
+    at_xdp.data_end = options.data_size_in;
+    at_xdp.ingress_ifindex = ifindex;
+    at_tc.ifindex = ifindex;
+    options.ctx_in = xdp ? static_cast<void*>(&at_xdp) : &at_tc;
+    options.ctx_size_in = xdp ? sizeof at_xdp : sizeof at_tc;
+  }
+  TestRun(const TestRun&) = delete;
+  TestRun& operator=(const TestRun&) = delete;
+};
+
 }  // namespace
 
 Bench::Bench() : skeleton_{weir_bench_packet_bpf::open_and_load()} {
@@ -98,7 +118,7 @@ int Bench::program(const std::string& name) {
   if (stages_)
     if (auto* stage = bpf_object__find_program_by_name(stages_->obj, name.c_str()))
       return bpf_program__fd(stage);
-  const auto path = name.starts_with("/") ? name : pins_ + "/programs/" + name;
+  const auto path = pins_ + "/programs/" + name;
   const auto known = programs_.find(path);
   if (known != programs_.end()) return known->second;
   return programs_[path] = checked(bpf_obj_get(path.c_str()), path);
@@ -106,17 +126,10 @@ int Bench::program(const std::string& name) {
 
 Bytes Bench::through(int program, bool xdp, const Bytes& in) const {
   Bytes out(in.size());
-  xdp_md at_xdp{};
-  at_xdp.data_end = static_cast<__u32>(in.size());
-  at_xdp.ingress_ifindex = ifindex_;
-  __sk_buff at_tc{};
-  at_tc.ifindex = ifindex_;
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in.data(), .data_out = out.data(),
-              .data_size_in = static_cast<__u32>(in.size()),
-              .data_size_out = static_cast<__u32>(out.size()));
-  options.ctx_in = xdp ? static_cast<void*>(&at_xdp) : &at_tc;
-  options.ctx_size_in = xdp ? sizeof at_xdp : sizeof at_tc;
-  checked(bpf_prog_test_run_opts(program, &options), "test run");
+  TestRun test{xdp, ifindex_, in};
+  test.options.data_out = out.data();
+  test.options.data_size_out = static_cast<__u32>(out.size());
+  checked(bpf_prog_test_run_opts(program, &test.options), "test run");
   return out;
 }
 
@@ -213,20 +226,13 @@ Ran Bench::run(bool xdp, const std::string& name, std::uint32_t count) {
                             : (aim_.v4 ? programs.bench_tc4 : programs.bench_tc6);
   Bytes in(kFrame);
   std::memcpy(in.data(), skeleton_->bss->model, sizeof skeleton_->bss->model);
-  xdp_md at_xdp{};
-  at_xdp.data_end = kFrame;
-  at_xdp.ingress_ifindex = ifindex_;
-  __sk_buff at_tc{};
-  at_tc.ifindex = ifindex_;
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in.data(), .data_size_in = kFrame,
-              .repeat = static_cast<int>(count));
-  options.ctx_in = xdp ? static_cast<void*>(&at_xdp) : &at_tc;
-  options.ctx_size_in = xdp ? sizeof at_xdp : sizeof at_tc;
+  TestRun test{xdp, ifindex_, in};
+  test.options.repeat = static_cast<int>(count);
   skeleton_->bss->turn = 0;
   skeleton_->bss->changed = 0;
-  checked(bpf_prog_test_run_opts(bpf_program__fd(harness), &options), name);
+  checked(bpf_prog_test_run_opts(bpf_program__fd(harness), &test.options), name);
   // The kernel's own time: around it, an XDP test run waits for RCU.
-  return {.ns = options.duration, .changed = skeleton_->bss->changed};
+  return {.ns = test.options.duration, .changed = skeleton_->bss->changed};
 }
 
 // Over the agent's maps, which the object would else look for, and pin, where no agent is.

@@ -6,31 +6,26 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 
-SOURCE = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(SOURCE / "tests/system"))
-
-from cluster import names, shell  # noqa: E402
+import testcluster  # noqa: F401, before what is in it
+from cluster import cleanup, names, shell
 
 PREFIX = "weirp"
-NODE_MAC, GATEWAY_MAC, POD_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
+NODE_MAC, GATEWAY_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 NODE = {4: "10.90.0.1", 6: "fd90::1"}
 GATEWAY = {4: "10.90.0.254", 6: "fd90::fe"}
-LOCAL_POD = {4: "10.244.1.10", 6: "fd00:244:0:1::10"}
 # Of the service that is asked: one source address reaches each from 33,511 ports.
 ASKED = {4: [f"10.244.2.{i}" for i in range(2, 18)],
          6: [f"fd00:244:0:2::{i:x}" for i in range(2, 18)]}
 BACKENDS = {family: addresses[:4] for family, addresses in ASKED.items()}
 DEFAULT = {4: "0.0.0.0/0", 6: "::/0"}
 LENGTH = {4: 24, 6: 64}
-ALONE = {4: 32, 6: 128}
 START_TIMEOUT = 120
 
 
-def service(number, name, port_name="udp", **spec):
+def service(number, name, **spec):
     """One port, UDP; both families; cluster IPs by number, so that they stay when others join."""
     own = {4: f"10.{96 + number // 62500}.{number % 62500 // 250}.{1 + number % 250}",
            6: f"fd00:96::{number + 1:x}"}
@@ -38,17 +33,17 @@ def service(number, name, port_name="udp", **spec):
             "metadata": {"name": name, "namespace": "bench"},
             "spec": {"type": "ClusterIP", "clusterIP": own[4], "clusterIPs": [own[4], own[6]],
                      "ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv4", "IPv6"],
-                     "ports": [{"name": port_name, "protocol": "UDP", "port": 80,
+                     "ports": [{"name": "udp", "protocol": "UDP", "port": 80,
                                 "targetPort": 8080}]} | spec}
 
 
-def slices(name, port_name="udp", backends=None):
+def slices(name, backends=None):
     backends = backends or BACKENDS
     return [{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
              "metadata": {"name": f"{name}-{family}", "namespace": "bench",
                           "labels": {"kubernetes.io/service-name": name}},
              "addressType": f"IPv{family}",
-             "ports": [{"name": port_name, "protocol": "UDP", "port": 8080}],
+             "ports": [{"name": "udp", "protocol": "UDP", "port": 8080}],
              "endpoints": [{"addresses": [address], "nodeName": "elsewhere",
                             "conditions": {"ready": True}} for address in backends[family]]}
             for family in (4, 6)]
@@ -95,11 +90,12 @@ class Cell:
     def __init__(self, binary, counts):
         self.binary = binary
         self.id = names.cluster_id(PREFIX)
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix=self.id))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.id}-"))
         self.nodes = [Node(count, f"{self.id}-{count}", f"{names.BPFFS}/{self.id}-{count}",
                            self.directory / str(count)) for count in counts]
 
     def __enter__(self):
+        cleanup.remove_stale(PREFIX)
         try:
             for node in self.nodes:
                 self.build(node)
@@ -118,14 +114,11 @@ class Cell:
                              "net/ipv6/conf/default/accept_dad": 0})
         shell.ip(name, "link set lo up",
                  f"link add eth0 address {NODE_MAC} type veth peer name wire address {GATEWAY_MAC}",
-                 "link add calipod type veth peer name pod", "link set eth0 up", "link set wire up",
-                 "link set calipod up", "link set pod up")
+                 "link set eth0 up", "link set wire up")
         for family in (4, 6):
             shell.ip(name, f"address add {NODE[family]}/{LENGTH[family]} dev eth0",
                      f"neigh replace {GATEWAY[family]} lladdr {GATEWAY_MAC} dev eth0 nud permanent",
-                     f"route add {DEFAULT[family]} via {GATEWAY[family]}",
-                     f"route add {LOCAL_POD[family]}/{ALONE[family]} dev calipod",
-                     f"neigh replace {LOCAL_POD[family]} lladdr {POD_MAC} dev calipod nud permanent")
+                     f"route add {DEFAULT[family]} via {GATEWAY[family]}")
         # XDP needs a peer with NAPI to redirect to.
         shell.ethtool(name, "wire", "gro", "on")
         node.manifests.mkdir()

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nanoseconds a packet through a node, and in the programs on its way."""
-import contextlib
 import dataclasses
-import pathlib
 import time
 
 import cell
 import kernel
+import runtime
 
 ARRIVED, WRONG, ANSWERED = 0, 1, 2  # enum bench_count
 LOST_AT_MOST = 0.02
 ATTEMPTS = 4
-STATS = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
 
 
 class Disturbed(RuntimeError):
@@ -58,16 +56,6 @@ def establish(running, ways, flows):
             raise Disturbed(f"{way.key}: {flows} flows, {arrived} asked, {answered} answered")
 
 
-@contextlib.contextmanager
-def statistics():
-    before = STATS.read_text(encoding="ascii")
-    STATS.write_text("1", encoding="ascii")
-    try:
-        yield
-    finally:
-        STATS.write_text(before, encoding="ascii")
-
-
 @dataclasses.dataclass(frozen=True)
 class Program:
     """What a burst of a way runs through, and where it is pinned."""
@@ -91,7 +79,7 @@ def program_times(running, way, traffic):
     """{program: ns a run} of a burst through them."""
     mine = [program for program in programs(running) if program.way == way]
     before = [kernel.program(program.path) for program in mine]
-    with statistics():
+    with runtime.statistics():
         burst(running, way, traffic)
     times = {}
     for program, old in zip(mine, before):

@@ -12,27 +12,20 @@ One namespace stands for the four pods of the endpoints. Rules do not depend on 
 so a client on the same node as they is pod2, and the rules are loaded on both nodes as they are.
 """
 import dataclasses
-import gzip
 import os
 import pathlib
 import subprocess
-import sys
 import tempfile
 
-SOURCE = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(SOURCE / "tests/system"))
-
-from cluster import agent, cleanup, cluster, manifests, names, pods, shell, topology  # noqa: E402
+import testcluster  # noqa: F401, before what is in it
+import kubeproxy
+from cluster import agent, cleanup, cluster, manifests, names, pods, shell, topology
 
 PREFIX = "weirc"
-RULES = SOURCE / "bench/data/rulesets"
-BACKENDS = tuple(f"10.244.2.{number}" for number in (2, 3, 4, 5))
-CLUSTER_IP, NODE_PORT, TARGET_PORT = "10.96.1.1", 30000, 8080
-NODE_PORT_SERVICES = 500
 NODE_ADDRESS = "192.0.2.1"
 UPLINKS = {"node1": ("eth0", "eth1"), "node2": ("eth0",)}
 PODS = {"pod1": ("node1", ["10.244.1.2"]), "pod2": ("node2", ["10.244.2.10"]),
-        "back": ("node2", BACKENDS)}
+        "back": ("node2", kubeproxy.BACKENDS)}
 # No port is kept from its next use, and nobody paces.
 SYSCTLS = {"net/ipv4/tcp_max_tw_buckets": 0, "net/ipv4/tcp_congestion_control": "reno"}
 CPU = max(os.sched_getaffinity(0))
@@ -61,24 +54,6 @@ WEIR, WEIR_XDP = Way("weir", xdp="off"), Way("weir-xdp", xdp="native")
 DIRECT, DIRECT_XDP = Way("direct"), Way("direct-xdp", empty=True)
 NFT, IPT = Way("nft", rules="nft"), Way("ipt", rules="ipt")
 WAYS = (WEIR, DIRECT, NFT, IPT, WEIR_XDP, DIRECT_XDP)
-
-
-def cluster_ip(number):
-    return f"10.96.{1 + number // 250}.{1 + number % 250}"
-
-
-def objects(count):
-    """The Services that the rules for as many were made of."""
-    endpoints = [{"addresses": [address], "nodeName": "node2", "conditions": {"ready": True}}
-                 for address in BACKENDS]
-    for number in range(count):
-        node_port = 30000 + number if number < NODE_PORT_SERVICES else None
-        ports = [(name, name.upper(), 80, TARGET_PORT, node_port) for name in ("tcp", "udp")]
-        yield manifests.service(f"s{number}", {}, ports, families=(4,),
-                                type="NodePort" if node_port else "ClusterIP",
-                                clusterIPs=[cluster_ip(number)])
-        yield manifests.endpoint_slice(f"s{number}", 4, [(name, protocol, target) for
-                                       name, protocol, _, target, _ in ports], endpoints)
 
 
 def node_object(name, address):
@@ -123,7 +98,7 @@ class TwoNodes:
             self.attach_empty()
         if self.way.xdp:
             self.agents = {node: self.agent_of(node) for node in UPLINKS}
-        self.server = subprocess.Popen(self.connector("back", "serve", str(TARGET_PORT)))
+        self.server = subprocess.Popen(self.connector("back", "serve", str(kubeproxy.TARGET_PORT)))
 
     def join(self):
         shell.ip(self.ns("node1"),
@@ -176,12 +151,7 @@ class TwoNodes:
     def load(self, count):
         """Rules for so many Services in place of those that are there."""
         for node in UPLINKS if self.way.rules else ():
-            inside = shell.inside(self.ns(node))
-            rules = gzip.decompress((RULES / f"{count}.{self.way.rules}.gz").read_bytes()).decode()
-            if self.way.rules == "nft":
-                shell.run(*inside, "nft", "-f", "-", stdin="flush ruleset\n" + rules, timeout=120)
-            else:
-                shell.run(*inside, "iptables-restore", stdin=rules, timeout=120)
+            kubeproxy.load(self.ns(node), self.way.rules, count)
 
     def connector(self, part, *words):
         """On one CPU with everything else, and not disturbed there."""
@@ -229,7 +199,7 @@ class Field:
 
     def load(self, count):
         """So many Services for every way; returns when all serve them."""
-        self.manifests.put("services", *objects(count))
+        self.manifests.put("services", *kubeproxy.objects(count, "node2"))
         for each in self.agents:
             if not each.running():
                 each.start()
