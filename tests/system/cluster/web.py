@@ -18,6 +18,9 @@ def fetch(address, port, path="/", method="GET", timeout=2.0):
     except OSError as error:
         return {"error": client.reason(error), "status": None, "headers": {}, "body": None,
                 "seconds": time.monotonic() - begin}
+    if not text:  # taken in by a server that then went
+        return {"error": "closed", "status": None, "headers": {}, "body": None,
+                "seconds": time.monotonic() - begin}
     head, _, body = text.partition("\r\n\r\n")
     first, *lines = head.split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in
