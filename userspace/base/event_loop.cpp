@@ -19,12 +19,16 @@ Result<std::unique_ptr<EventLoop>> EventLoop::make() {
 }
 
 Result<> EventLoop::watch(int fd, Callback on_readable) {
+  return watch_io(fd, {.read = true}, [callback = std::move(on_readable)](Io) { callback(); });
+}
+
+Result<> EventLoop::watch_io(int fd, Io wanted, std::function<void(Io)> on_ready) {
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = (wanted.read ? EPOLLIN : 0U) | (wanted.write ? EPOLLOUT : 0U);
   event.data.fd = fd;
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
-    return fail(errno, "watch descriptor {}", fd);
-  watched_[fd] = std::make_shared<Callback>(std::move(on_readable));
+  const int how = watched_.contains(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  if (epoll_ctl(epoll_.get(), how, fd, &event) != 0) return fail(errno, "watch descriptor {}", fd);
+  watched_[fd] = std::make_shared<std::function<void(Io)>>(std::move(on_ready));
   return {};
 }
 
@@ -41,6 +45,7 @@ Result<> EventLoop::after(TimerId id, std::chrono::milliseconds delay, Callback 
       auto& due = timers_[id];
       std::uint64_t expirations = 0;
       if (::read(due.fd.get(), &expirations, sizeof expirations) != sizeof expirations) return;
+      if (!due.armed) return;
       due.armed = false;
       const Callback callback = due.callback;  // it may arm this timer again
       callback();
@@ -60,6 +65,14 @@ Result<> EventLoop::after(TimerId id, std::chrono::milliseconds delay, Callback 
 bool EventLoop::armed(TimerId id) const {
   const auto found = timers_.find(id);
   return found != timers_.end() && found->second.armed;
+}
+
+void EventLoop::disarm(TimerId id) {
+  const auto found = timers_.find(id);
+  if (found == timers_.end() || !found->second.armed) return;
+  found->second.armed = false;
+  constexpr itimerspec kNever{};
+  timerfd_settime(found->second.fd.get(), 0, &kNever, nullptr);
 }
 
 Result<> EventLoop::on_signal(const std::vector<int>& signals, std::function<void(int)> callback) {
@@ -87,7 +100,10 @@ Result<> EventLoop::run() {
       const auto found = watched_.find(events[i].data.fd);
       if (found == watched_.end()) continue;  // an earlier callback of this round took it away
       const auto callback = found->second;    // alive, even if it unwatches itself
-      (*callback)();
+      const auto seen = events[i].events;
+      const bool broken = (seen & (EPOLLERR | EPOLLHUP)) != 0;
+      (*callback)(
+          {.read = broken || (seen & EPOLLIN) != 0, .write = broken || (seen & EPOLLOUT) != 0});
     }
   }
   return {};
