@@ -38,19 +38,24 @@ bool holds(const Map& map, const Key& key, const T& value) {
 void Mirror::put(Resource resource, Object object) {
   const ObjectKey key = object.key;
   if (resource != Resource::endpoint_slices) uids_.at(index(resource))[key] = object.uid;
-  auto& problems = problems_.at(index(resource));
   if (!object.problem.empty()) {
-    problems[key] = {resource, key, std::move(object.uid), std::move(object.problem)};
+    problems_.at(index(resource))[key] = {resource, key, std::move(object.uid),
+                                          std::move(object.problem)};
+    other_problems_ = true;
     return;
   }
-  problems.erase(key);
+  forget_problem(resource, key);
   set(resource, key, &object);
 }
 
 void Mirror::remove(Resource resource, const ObjectKey& key) {
   uids_.at(index(resource)).erase(key);
-  problems_.at(index(resource)).erase(key);
+  forget_problem(resource, key);
   set(resource, key, nullptr);
+}
+
+void Mirror::forget_problem(Resource resource, const ObjectKey& key) {
+  if (problems_.at(index(resource)).erase(key) > 0) other_problems_ = true;
 }
 
 void Mirror::set(Resource resource, const ObjectKey& key, Object* object) {
@@ -137,7 +142,7 @@ void Mirror::end_list(Resource resource) {
       put(resource, std::move(one.object));
       continue;
     }
-    problems_.at(index(resource)).erase(key);
+    forget_problem(resource, key);
     if (resource != Resource::endpoint_slices) uids_.at(index(resource))[key] = one.object.uid;
   }
 }

@@ -37,8 +37,14 @@ class Mirror {
 
   [[nodiscard]] const ClusterState& state() const { return state_; }
   // Where state() is another than when this was asked last.
-  StateChanges take_changes() { return std::exchange(changes_, {}); }
-  [[nodiscard]] bool changed() const { return !changes_.empty() || !triggers_.empty(); }
+  StateChanges take_changes() {
+    other_problems_ = false;
+    return std::exchange(changes_, {});
+  }
+  // Whether there is anything to take, or problems() is another.
+  [[nodiscard]] bool changed() const {
+    return !changes_.empty() || !triggers_.empty() || other_problems_;
+  }
   // When those things happened that slices told of since this was asked last.
   std::vector<Date> take_triggers() { return std::exchange(triggers_, {}); }
   // Of services and nodes, for events about them; "" if it is not there.
@@ -47,8 +53,7 @@ class Mirror {
   [[nodiscard]] std::vector<Problem> problems() const;
 
  private:
-  using Bodies = std::map<ObjectKey, Object>;
-
+  void forget_problem(Resource resource, const ObjectKey& key);
   void set(Resource resource, const ObjectKey& key, Object* object);
   void set_service(const ObjectKey& key, Service* service);
   void set_slice(const ObjectKey& key, const SharedSlice* slice);
@@ -60,6 +65,7 @@ class Mirror {
   ClusterState state_;
   StateChanges changes_;
   std::vector<Date> triggers_;
+  bool other_problems_ = false;
   std::array<std::map<ObjectKey, Problem>, kResources> problems_;
   std::array<std::map<ObjectKey, std::string>, kResources> uids_;  // not of slices
   // Of the list that is being read. An object that is as it was is kept without its body.

@@ -74,6 +74,7 @@ void Reflector::enter(WatchState state) {
   }
   status_.state = state;
   status_.since = std::chrono::system_clock::now();
+  if (observer_ != nullptr) observer_->entered(what_.resource, state);
 }
 
 void Reflector::drop() {
@@ -163,7 +164,9 @@ void Reflector::watch() {
   ++status_.watches;
 }
 
-void Reflector::fail_with(std::string why, std::optional<std::chrono::seconds> at_least) {
+void Reflector::fail_with(WatchEnd kind, std::string why,
+                          std::optional<std::chrono::seconds> at_least) {
+  if (observer_ != nullptr) observer_->restarted(what_.resource, kind);
   drop();
   mirror_.drop_list(what_.resource);
   ++status_.failures;

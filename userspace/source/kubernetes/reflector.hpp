@@ -34,6 +34,27 @@ struct WatchStatus {
   std::string error;         // the last failure's, while it lasts
 };
 
+// Why a watch had to begin anew.
+enum class WatchEnd : std::uint8_t {
+  ended,       // by the server, in its time: no fault
+  expired,     // 410: everything is listed anew
+  throttled,   // 429
+  status,      // any other answer than 200
+  connection,  // none, or cut
+  silent,      // nothing came for too long
+  content,     // what came could not be understood
+};
+
+// Who wants to know how it goes, as it happens.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void entered(Resource resource, WatchState state) = 0;
+  virtual void heard(Resource resource, std::size_t bytes) = 0;
+  virtual void listed(Resource resource) = 0;
+  virtual void restarted(Resource resource, WatchEnd why) = 0;
+};
+
 struct Pace {
   Backoff::Pace backoff;
   std::chrono::seconds shortest_watch{300};  // timeoutSeconds is drawn between these
@@ -59,6 +80,8 @@ class Reflector final : private Receiver {
   ~Reflector() override;
 
   void set_pace(const Pace& pace);
+  // Must outlive this; null: nobody.
+  void set_observer(Observer* observer) { observer_ = observer; }
   void start();
   [[nodiscard]] bool synced() const { return status_.synced; }
   [[nodiscard]] const WatchStatus& status() const { return status_; }
@@ -75,7 +98,7 @@ class Reflector final : private Receiver {
   void list(std::string version, bool pages);
   void next_page(const std::string& continuation);
   void watch();
-  void fail_with(std::string why, std::optional<std::chrono::seconds> at_least = {});
+  void fail_with(WatchEnd kind, std::string why, std::optional<std::chrono::seconds> at_least = {});
   void again();
   void limit_silence();
   void enter(WatchState state);
@@ -105,6 +128,7 @@ class Reflector final : private Receiver {
   std::function<void()> changed_;
   const manifests::Options& options_;
   Pace pace_;
+  Observer* observer_ = nullptr;
   Backoff backoff_;
   EventLoop::TimerId retry_;
   EventLoop::TimerId initial_;
@@ -126,6 +150,7 @@ class Reflector final : private Receiver {
   bool paged_ = false;             // this answer continues a list
   Metadata list_;                  // of the answer to a list
   bool list_read_ = false;
+  bool unreadable_ = false;  // what came was not of the API
   std::uint64_t events_before_ = 0;
   std::uint64_t bytes_before_ = 0;
   std::chrono::steady_clock::time_point asked_at_;

@@ -22,6 +22,17 @@ constexpr int kServerErrors = 500;
 // A watch that fails so often in a row is given up for a list.
 constexpr unsigned kMostBroken = 5;
 
+// Of an answer that broke off: by the connection, by silence, or by what it said.
+WatchEnd kind_of(const Error& error, bool read) {
+  if (read) return WatchEnd::content;
+  return error.code() == std::errc::timed_out ? WatchEnd::silent : WatchEnd::connection;
+}
+
+WatchEnd kind_of(int status) {
+  if (status == kGone) return WatchEnd::expired;
+  return status == kTooManyRequests ? WatchEnd::throttled : WatchEnd::status;
+}
+
 std::string_view type_of(const Value& event) {
   const auto* const type = event.find("type");
   return type != nullptr ? type->scalar : std::string_view{};
@@ -38,13 +49,17 @@ void Reflector::head(const Head& head) {
 
 bool Reflector::body(std::string_view piece) {
   status_.bytes += piece.size();
-  if (head_.status == kOk) status_.heard = std::chrono::system_clock::now();
+  if (head_.status == kOk) {
+    status_.heard = std::chrono::system_clock::now();
+    if (observer_ != nullptr) observer_->heard(what_.resource, piece.size());
+  }
   const auto fed = stream_->feed(piece);
   const bool refused = head_.status != kOk;
   if (fed && verdict_ == Verdict::go_on) return true;
   // A refusal need not be JSON: its number says enough.
   if (refused) return true;
   request_.reset();
+  unreadable_ = !fed;
   settle(fed);
   return false;
 }
@@ -53,6 +68,7 @@ void Reflector::end(const Result<>& how) {
   request_.reset();
   Result<> all = how;
   if (all && head_.status == kOk) all = stream_->finish();
+  unreadable_ = how && !all;
   settle(all);
 }
 
@@ -140,6 +156,7 @@ void Reflector::list_complete() {
   version_ = list_.version;
   mirror_.end_list(what_.resource);
   ++status_.lists;
+  if (observer_ != nullptr) observer_->listed(what_.resource);
   broken_ = 0;
   const bool first = !std::exchange(status_.synced, true);
   if (first || mirror_.changed()) changed_();
@@ -154,8 +171,8 @@ void Reflector::settle(const Result<>& how) {
 }
 
 void Reflector::settle_list(const Result<>& how) {
-  if (!how) return fail_with(how.error().message());
-  if (!list_read_) return fail_with("a list that is empty text");
+  if (!how) return fail_with(kind_of(how.error(), unreadable_), how.error().message());
+  if (!list_read_) return fail_with(WatchEnd::content, "a list that is empty text");
   if (!list_.continuation.empty()) return next_page(std::string{list_.continuation});
   list_complete();
   watch();
@@ -169,13 +186,19 @@ void Reflector::settle_watch(const Result<>& how) {
   if (refusal_) {
     if (refusal_->too_large) version_.clear();
     if (verdict_ != Verdict::list_again || lived < 1s)
-      return fail_with(fmt::format("watch: {}", refusal_->message), refusal_->retry_after);
+      return fail_with(kind_of(refusal_->code), fmt::format("watch: {}", refusal_->message),
+                       refusal_->retry_after);
+    if (observer_ != nullptr) observer_->restarted(what_.resource, WatchEnd::expired);
     log::info("{}: watch: {}; listed again", to_string(what_.resource), refusal_->message);
     return list_anew();
   }
-  if (how && asked_ == Asked::watch && !(silent && lived < 1s)) return watch();
+  if (how && asked_ == Asked::watch && !(silent && lived < 1s)) {
+    if (observer_ != nullptr) observer_->restarted(what_.resource, WatchEnd::ended);
+    return watch();
+  }
   if (head_.status == kOk && silent) give_up_when_broken();
-  fail_with(how ? "watch: it ended at once" : how.error().message());
+  if (how) return fail_with(WatchEnd::ended, "watch: it ended at once");
+  fail_with(kind_of(how.error(), unreadable_), how.error().message());
 }
 
 void Reflector::give_up_when_broken() {
@@ -207,10 +230,10 @@ void Reflector::settle_refusal() {
     }
     verdict_ = Verdict::list_again;
     if (asked_ == Asked::stream_list || behind) version_.clear();
-    return fail_with(std::move(text), wait);
+    return fail_with(kind_of(head_.status), std::move(text), wait);
   }
   if (asked_ == Asked::watch && head_.status != kTooManyRequests) give_up_when_broken();
-  fail_with(std::move(text), wait);
+  fail_with(kind_of(head_.status), std::move(text), wait);
 }
 
 }  // namespace weir::kubernetes

@@ -52,6 +52,10 @@ Source::~Source() {
   loop_.disarm(timer_);
 }
 
+void Source::set_observer(Observer* observer) {
+  for (auto& reflector : reflectors_) reflector->set_observer(observer);
+}
+
 void Source::start() {
   for (auto& reflector : reflectors_) reflector->start();
 }

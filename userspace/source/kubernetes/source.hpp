@@ -37,6 +37,8 @@ class Source final : public weir::Source {
   Source& operator=(const Source&) = delete;
   ~Source() override;
 
+  // Before start(). Must outlive this.
+  void set_observer(Observer* observer);
   void start();
 
   [[nodiscard]] bool complete() const override;

@@ -12,6 +12,7 @@
 
 #include "base/result.hpp"
 #include "model/cluster.hpp"
+#include "source/source.hpp"
 
 namespace weir::manifests {
 
@@ -29,21 +30,16 @@ struct Timing {
   std::chrono::nanoseconds assemble{0};  // from objects to the cluster's state
 };
 
-class Source {
+class Source : public weir::Source {
  public:
   // Opens the watches and reads everything once. An unreadable path is an error; a bad object in a
   // readable file is one log line and no error.
   static Result<std::unique_ptr<Source>> open(Options options);
-  virtual ~Source() = default;
-
   // Readable when something may have changed.
   [[nodiscard]] virtual int fd() const = 0;
   // Reads what changed. True if state() is different now.
   virtual Result<bool> refresh() = 0;
-  // Always complete: the last good version of everything.
-  [[nodiscard]] virtual const ClusterState& state() const = 0;
-  // Where state() may be another than when this was asked last; at first, everywhere.
-  virtual StateChanges take_changes() = 0;
+  [[nodiscard]] bool complete() const override { return true; }
   [[nodiscard]] virtual Timing timing() const = 0;
 };
 
