@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <malloc.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -16,6 +15,7 @@
 #include "agent/edges.hpp"
 #include "agent/health.hpp"
 #include "agent/host_edge.hpp"
+#include "base/capabilities.hpp"
 #include "base/event_loop.hpp"
 #include "base/log.hpp"
 #include "base/release.hpp"
@@ -68,10 +68,10 @@ manifests::Options manifest_options(const Options& options) {
 }
 
 Result<> check_machine() {
-  if (geteuid() != 0) {
-    // Capabilities without root are fine, and the kernel says no where one is missing.
-    log::debug("not root: relying on CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
-  }
+  const auto capabilities = effective_capabilities();
+  if (!capabilities) return std::unexpected{capabilities.error()};
+  if (const auto missing = missing_capabilities(*capabilities); !missing.empty())
+    return fail("missing {}: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", missing);
   utsname name{};
   if (uname(&name) != 0) return {};
   const std::string_view release{static_cast<const char*>(name.release)};
@@ -87,8 +87,13 @@ Result<> reserve_source_ports(const Options& options) {
   std::vector<node::PortRange> ports;
   ports.reserve(options.source_ports.size());
   for (const auto& range : options.source_ports) ports.push_back({range.first, range.last});
-  auto reservation =
-      node::reserve_ports(ports, {options.node_ports.first, options.node_ports.last});
+  auto reservation = node::reserve_ports(ports, {options.node_ports.first, options.node_ports.last},
+                                         options.sysctl_path);
+  if (!reservation && reservation.error().code() == std::errc::read_only_file_system)
+    return fail(
+        "{}; in a container, mount the node's /proc/sys/net and give --sysctl-path, or "
+        "reserve them on the node",
+        reservation.error().message());
   if (!reservation) return fail(std::move(reservation.error()), "reserve ports for source NAT");
   if (!reservation->contradicts.empty())
     return fail("--source-port-range and --node-port-range overlap: {}",
@@ -99,8 +104,8 @@ Result<> reserve_source_ports(const Options& options) {
   return {};
 }
 
-void warn_of_forwarding() {
-  auto forwarding = node::forwarding();
+void warn_of_forwarding(const std::string& sysctl_path) {
+  auto forwarding = node::forwarding(sysctl_path);
   if (!forwarding) return log::warning("{}", forwarding.error().message());
   if (!forwarding->ipv4)
     log::warning("net.ipv4.ip_forward is 0: IPv4 services on other nodes and in pods will fail");
@@ -179,7 +184,7 @@ Result<> Agent::open_kernel() {
   }
   lock_ = std::move(*lock);
   if (auto ok = reserve_source_ports(options_); !ok) return ok;
-  warn_of_forwarding();
+  warn_of_forwarding(options_.sysctl_path);
 
   const auto settings = datapath_settings(options_);
   if (!settings) return std::unexpected{settings.error()};
@@ -351,7 +356,7 @@ Result<> Agent::serve() {
   if (auto ok = publish(); !ok) return ok;
   read_now_ = false;
   if (auto ok = edges_->start(monitor_->network()); !ok) return ok;
-  host_edge_->start(options_.socket_lb == SocketLb::host);
+  host_edge_->start(options_.socket_lb == SocketLb::host, options_.cgroup_path);
   log::info("{} services, node {}, programs {}", follower_->tables().services.size(),
             options_.node_name, objects_->adopted() ? "adopted" : "loaded");
   if (auto ok = loop_->watch(source_->fd(), [this] { on_manifests(); }); !ok) return ok;

@@ -18,26 +18,24 @@ Result<HostEdge> HostEdge::open(const kernel::Pins& pins, const kernel::Objects&
   return HostEdge{pins, objects, std::move(*peer)};
 }
 
-Result<> HostEdge::attach() {
-  const auto mount = kernel::cgroup2_mount();
-  if (!mount) return std::unexpected{mount.error()};
-  const auto id = kernel::cgroup_id(*mount);
-  if (!id) return std::unexpected{id.error()};
+Result<> HostEdge::attach(const std::string& path) {
+  const auto cgroup = kernel::find_cgroup(path);
+  if (!cgroup) return std::unexpected{cgroup.error()};
   auto outcome = kernel::attach_cgroup(
-      *mount, [&](std::string_view name) { return objects_->program(name); }, pins_.links());
+      cgroup->path, [&](std::string_view name) { return objects_->program(name); }, pins_.links());
   if (!outcome) return std::unexpected{std::move(outcome.error())};
-  log::info("cgroup {} attached as host", *mount);
-  if (*id != kernel::kRootCgroup)
+  log::info("cgroup {} attached as host", cgroup->path);
+  if (!cgroup->is_root())
     log::warning(
         "{} is not the root of cgroup v2: of this node's processes, only those in it are "
         "balanced",
-        *mount);
+        cgroup->path);
   return {};
 }
 
-void HostEdge::start(bool wanted) {
+void HostEdge::start(bool wanted, const std::string& cgroup) {
   if (wanted) {
-    if (auto ok = attach(); !ok)
+    if (auto ok = attach(cgroup); !ok)
       log::warning("no host edge, so that processes of this node do not reach Services: {}",
                    ok.error().message());
     return;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.hpp"
@@ -21,7 +22,8 @@ class HostEdge {
 
   // Attaches the programs, or takes them off. Where they cannot be attached, a warning: the other
   // edges do without.
-  void start(bool wanted);
+  // cgroup: where; empty: kernel::find_cgroup() knows.
+  void start(bool wanted, const std::string& cgroup);
 
   // Ends the connections of this namespace's UDP sockets to these backends, so that their owners
   // notice and connect anew; a TCP connection is never touched. True if some socket that was sent
@@ -35,7 +37,7 @@ class HostEdge {
            kernel::Map<weir_socket_key, weir_peer> peer)
       : pins_{std::move(pins)}, objects_{&objects}, peer_{std::move(peer)} {}
 
-  Result<> attach();
+  Result<> attach(const std::string& path);
   void end(std::vector<node::UdpConnection> wanted);
 
   kernel::Pins pins_;

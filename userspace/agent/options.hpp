@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "kernel/pins.hpp"
 #include "model/address.hpp"
+#include "node/sysctl.hpp"
 #include "plan/tables.hpp"
 #include "serve/listen_address.hpp"
 
@@ -71,6 +72,9 @@ struct Options {
   std::optional<serve::ListenAddress> healthz = serve::ListenAddress{.address = {}, .port = 10'256};
 
   std::string pin_path = kernel::kDefaultPinPath;
+  std::string sysctl_path = node::kSysctlPath;
+  std::string
+      cgroup_path;  // of the host edge; empty: the root of cgroup v2, wherever it is mounted
   Limits limits;
   Lifetimes lifetimes;
   log::Level log_level = log::Level::info;

@@ -16,10 +16,11 @@ node::PortRange to_node(const agent::PortRange& range) {
   return {range.first, range.last};
 }
 
-// The two of weir run's options that can contradict the machine's settings.
+// Those of weir run's options that can contradict the machine's settings.
 struct Arguments {
   std::vector<std::string> source_ports;
   std::vector<std::string> node_ports;
+  Paths paths;
 };
 
 Ports ports_of(const Arguments& arguments) {
@@ -55,10 +56,14 @@ void add_check_command(CLI::App& app, Shared& shared) {
   command->add_option("--node-port-range", arguments->node_ports, "As `weir run` will be given it")
       ->expected(1)
       ->option_text("A-B");
+  command->add_option("--sysctl-path", arguments->paths.sysctl, "As `weir run` will be given it")
+      ->option_text("DIR");
+  command->add_option("--cgroup-path", arguments->paths.cgroup, "As `weir run` will be given it")
+      ->option_text("DIR");
   add_output_option(*command, shared);
   command->callback([&shared, arguments] {
-    shared.action = [&shared, ports = ports_of(*arguments)]() -> Result<int> {
-      const auto checks = run_checks(shared.pins(), ports);
+    shared.action = [&shared, arguments, ports = ports_of(*arguments)]() -> Result<int> {
+      const auto checks = run_checks(shared.pins(), ports, arguments->paths);
       shared.print(list_checks(checks));
       return std::ranges::count(checks, Verdict::failed, &Check::verdict) > 0 ? 1 : 0;
     };

@@ -3,21 +3,20 @@
 
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
-#include <linux/capability.h>
 #include <linux/magic.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
+#include <iterator>
 #include <utility>
 
+#include "base/capabilities.hpp"
 #include "base/release.hpp"
 #include "kernel/attach.hpp"
-#include "kernel/cgroup.hpp"
 
 namespace weir::cli {
 namespace {
@@ -32,12 +31,13 @@ Check failed(std::string name, std::string detail) {
   return {std::move(name), Verdict::failed, std::move(detail)};
 }
 
-std::uint64_t effective_capabilities() {
-  std::ifstream file{"/proc/self/status"};
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("CapEff:")) return std::stoull(line.substr(7), nullptr, 16);
-  return 0;
+Check check_capabilities() {
+  const auto effective = effective_capabilities();
+  if (!effective) return failed("capabilities", effective.error().message());
+  return judge_capabilities(*effective);
 }
+
+constexpr const char* kReserved = "net/ipv4/ip_local_reserved_ports";
 
 Check check_kernel() {
   utsname name{};
@@ -88,30 +88,25 @@ Check check_tcx() {
   return warning("tcx", "not in this kernel (6.6): clsact filters are used instead");
 }
 
-Check check_cgroup() {
-  const auto mount = kernel::cgroup2_mount();
-  if (!mount && mount.error().code() != std::errc::no_such_file_or_directory)
-    return warning("cgroup", mount.error().message());
-  if (!mount) return judge_cgroup(std::nullopt, 0);
-  const auto id = kernel::cgroup_id(*mount);
-  if (!id) return warning("cgroup", id.error().message());
-  return judge_cgroup(*mount, *id);
-}
-
-Check check_forwarding() {
-  const auto forwarding = node::forwarding();
+Check check_forwarding(const Paths& paths) {
+  const auto forwarding = node::forwarding(paths.sysctl);
   if (!forwarding) return warning("forwarding", forwarding.error().message());
   return judge_forwarding(*forwarding);
 }
 
-Check check_ports(const Ports& ports) {
-  const auto local = node::local_port_range();
+Check check_ports(const Ports& ports, const Paths& paths) {
+  const auto local = node::local_port_range(paths.sysctl);
   if (!local) return warning("source_ports", local.error().message());
-  auto text = node::read_sysctl("net/ipv4/ip_local_reserved_ports");
+  auto text = node::read_sysctl(kReserved, paths.sysctl);
   if (!text) return warning("source_ports", text.error().message());
   const auto reserved = node::parse_ports(*text);
   if (!reserved) return warning("source_ports", reserved.error().message());
-  return judge_ports(ports, *local, *reserved);
+  auto judged = judge_ports(ports, *local, *reserved);
+  const auto file = fmt::format("{}/{}", paths.sysctl, kReserved);
+  if (judged.verdict == Verdict::warning && ::access(file.c_str(), W_OK) != 0)
+    return failed("source_ports", fmt::format("{}: which fails here: {}", judged.detail,
+                                              fail(errno, "write {}", file).error().message()));
+  return judged;
 }
 
 }  // namespace
@@ -139,33 +134,25 @@ Check judge_kernel(std::string_view release) {
 }
 
 Check judge_capabilities(std::uint64_t effective) {
-  static constexpr std::array<std::pair<unsigned, std::string_view>, 3> kNeeded{{
-      {CAP_NET_ADMIN, "CAP_NET_ADMIN"},
-      {CAP_PERFMON, "CAP_PERFMON"},
-      {CAP_BPF, "CAP_BPF"},
-  }};
-  const auto has = [&](unsigned bit) { return (effective >> bit & 1) != 0; };
-  std::vector<std::string_view> missing;
-  for (const auto& [bit, name] : kNeeded) {
-    // The kernel takes CAP_SYS_ADMIN for both BPF capabilities.
-    const bool implied = bit != CAP_NET_ADMIN && has(CAP_SYS_ADMIN);
-    if (!has(bit) && !implied) missing.push_back(name);
-  }
+  const auto missing = missing_capabilities(effective);
   if (missing.empty()) return ok("capabilities", "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
-  return failed("capabilities",
-                fmt::format("missing {}; run as root or with these", fmt::join(missing, ", ")));
+  return failed("capabilities", fmt::format("missing {}; run as root or with these", missing));
 }
 
-Check judge_cgroup(const std::optional<std::string>& mount, std::uint64_t id) {
-  if (!mount)
-    return warning("cgroup",
-                   "cgroup v2 is not mounted: no host edge, processes of this node do not reach "
-                   "Services; mount -t cgroup2 none /sys/fs/cgroup");
-  if (id != kernel::kRootCgroup)
+Check judge_cgroup(const Result<kernel::Cgroup>& found) {
+  if (!found && found.error().code() == std::errc::no_such_file_or_directory)
+    return warning("cgroup", fmt::format("{}: no host edge, processes of this node do not reach "
+                                         "Services; mount -t cgroup2 none /sys/fs/cgroup",
+                                         found.error().message()));
+  if (!found)
+    return warning("cgroup", fmt::format("no host edge, processes of this node do not reach "
+                                         "Services: {}; see --cgroup-path",
+                                         found.error().message()));
+  if (!found->is_root())
     return warning("cgroup", fmt::format("{} is not the root of cgroup v2: only processes in it "
                                          "reach Services",
-                                         *mount));
-  return ok("cgroup", fmt::format("v2 at {}", *mount));
+                                         found->path));
+  return ok("cgroup", fmt::format("v2 at {}", found->path));
 }
 
 Check judge_forwarding(const node::Forwarding& forwarding) {
@@ -192,14 +179,15 @@ Check judge_ports(const Ports& ports, node::PortRange local,
   return ok("source_ports", fmt::format("{} are nobody else's", source));
 }
 
-Check judge_kube_proxy(const Netfilter& found) {
-  if (!found.kube_proxy.empty())
-    return warning("kube_proxy",
-                   fmt::format("left in {}; stop kube-proxy and run kube-proxy --cleanup",
-                               fmt::join(found.kube_proxy, ", ")));
+std::vector<Check> judge_kube_proxy(const Netfilter& found) {
+  std::vector<Check> checks;
+  for (const auto& [what, remove] : found.kube_proxy)
+    checks.push_back(warning("kube_proxy", fmt::format("{}; to remove: {}", what, remove)));
   if (!found.unknown.empty())
-    return warning("kube_proxy", fmt::format("could not look: {}", fmt::join(found.unknown, "; ")));
-  return ok("kube_proxy", "no rules of it");
+    checks.push_back(
+        warning("kube_proxy", fmt::format("could not look: {}", fmt::join(found.unknown, "; "))));
+  if (checks.empty()) checks.push_back(ok("kube_proxy", "nothing of it"));
+  return checks;
 }
 
 Check judge_masquerade(const Netfilter& found) {
@@ -212,23 +200,24 @@ Check judge_masquerade(const Netfilter& found) {
   return ok("masquerade", "no rule masquerades");
 }
 
-std::vector<Check> run_checks(const kernel::Pins& pins, const Ports& ports) {
+std::vector<Check> run_checks(const kernel::Pins& pins, const Ports& ports, const Paths& paths) {
   const auto netfilter = read_netfilter();
-  return {
+  std::vector<Check> checks{
       check_kernel(),
-      judge_capabilities(effective_capabilities()),
+      check_capabilities(),
       check_pin_path(pins),
       check_program_type("tc", BPF_PROG_TYPE_SCHED_CLS),
       check_program_type("xdp", BPF_PROG_TYPE_XDP),
       check_program_type("host_edge", BPF_PROG_TYPE_CGROUP_SOCK_ADDR),
       check_tcx(),
-      check_cgroup(),
-      check_forwarding(),
-      check_ports(ports),
-      judge_kube_proxy(netfilter),
-      judge_masquerade(netfilter),
-      check_agent(pins),
+      judge_cgroup(kernel::find_cgroup(paths.cgroup)),
+      check_forwarding(paths),
+      check_ports(ports, paths),
   };
+  std::ranges::move(judge_kube_proxy(netfilter), std::back_inserter(checks));
+  checks.push_back(judge_masquerade(netfilter));
+  checks.push_back(check_agent(pins));
+  return checks;
 }
 
 }  // namespace weir::cli

@@ -4,12 +4,13 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/result.hpp"
 #include "cli/netfilter.hpp"
+#include "kernel/cgroup.hpp"
 #include "kernel/pins.hpp"
 #include "node/sysctl.hpp"
 
@@ -30,16 +31,21 @@ struct Ports {
   node::PortRange node;
 };
 
-std::vector<Check> run_checks(const kernel::Pins& pins, const Ports& ports);
+// As `weir run` will be given them.
+struct Paths {
+  std::string sysctl = node::kSysctlPath;
+  std::string cgroup;
+};
+
+std::vector<Check> run_checks(const kernel::Pins& pins, const Ports& ports, const Paths& paths);
 
 Check judge_kernel(std::string_view release);       // "6.1.0-18-amd64"
 Check judge_capabilities(std::uint64_t effective);  // bit CAP_x as in CapEff of /proc/self/status
-// The mount of cgroup v2, if any, and the cgroup's id there.
-Check judge_cgroup(const std::optional<std::string>& mount, std::uint64_t id);
+Check judge_cgroup(const Result<kernel::Cgroup>& found);
 Check judge_forwarding(const node::Forwarding& forwarding);
 Check judge_ports(const Ports& ports, node::PortRange local,
                   const std::vector<node::PortRange>& reserved);
-Check judge_kube_proxy(const Netfilter& found);
+std::vector<Check> judge_kube_proxy(const Netfilter& found);  // each thing that is left, or one
 Check judge_masquerade(const Netfilter& found);
 
 }  // namespace weir::cli

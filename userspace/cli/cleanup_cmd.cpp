@@ -15,7 +15,6 @@
 #include "kernel/attach.hpp"
 #include "kernel/cgroup.hpp"
 #include "kernel/map.hpp"
-#include "node/sysctl.hpp"
 
 namespace weir::cli {
 namespace {
@@ -87,16 +86,16 @@ std::vector<node::PortRange> without(const std::vector<node::PortRange>& ports,
 
 // The agent has reserved the source ports that local sockets could be given too (see
 // node::reserve_ports). Which of them somebody else had reserved before, nobody knows any more.
-Result<> release_ports(const kernel::Pins& pins, Removed& removed) {
+Result<> release_ports(const kernel::Pins& pins, const Cleanup& how, Removed& removed) {
   const auto config = kernel::MappedArray<weir_config>::open(pins, "weir_config", false);
   if (!config) return {};  // half cleaned up before, or never complete
   std::vector<node::PortRange> source;
   for (const auto& range : (*config)[0].source_ports)
     if (range.count != 0)
       source.push_back({range.first, static_cast<std::uint16_t>(range.first + range.count - 1)});
-  const auto local = node::local_port_range();
+  const auto local = node::local_port_range(how.sysctl_path);
   if (!local) return std::unexpected{local.error()};
-  const auto text = node::read_sysctl(kReserved);
+  const auto text = node::read_sysctl(kReserved, how.sysctl_path);
   if (!text) return std::unexpected{text.error()};
   const auto reserved = node::parse_ports(*text);
   if (!reserved) return std::unexpected{reserved.error()};
@@ -104,7 +103,8 @@ Result<> release_ports(const kernel::Pins& pins, Removed& removed) {
   const auto ours = node::common(*reserved, node::common(source, {*local}));
   if (ours.empty()) return {};
   removed.reserved_ports = node::format_ports(ours);
-  return node::write_sysctl(kReserved, node::format_ports(without(*reserved, ours)));
+  return node::write_sysctl(kReserved, node::format_ports(without(*reserved, ours)),
+                            how.sysctl_path);
 }
 
 // Programs come off first: none must run on while the tables that others share with it go.
@@ -130,10 +130,10 @@ Result<UniqueFd> take_lock(const kernel::Pins& pins, bool force) {
   return lock;
 }
 
-Result<> remove_versions(const kernel::Pins& pins, bool force, Removed& removed) {
-  auto lock = take_lock(pins, force);  // held, so that no agent starts meanwhile
+Result<> remove_versions(const kernel::Pins& pins, const Cleanup& how, Removed& removed) {
+  auto lock = take_lock(pins, how.force);  // held, so that no agent starts meanwhile
   if (!lock) return std::unexpected{std::move(lock.error())};
-  if (auto done = release_ports(pins, removed); !done) return done;
+  if (auto done = release_ports(pins, how, removed); !done) return done;
   auto roots = entries(pins.path());
   if (!roots) return std::unexpected{std::move(roots.error())};
   for (const auto& root : *roots) {
@@ -148,12 +148,12 @@ Result<> remove_versions(const kernel::Pins& pins, bool force, Removed& removed)
 
 }  // namespace
 
-Result<Removed> clean_up(const kernel::Pins& pins, bool force) {
+Result<Removed> clean_up(const kernel::Pins& pins, const Cleanup& how) {
   Removed removed;
   auto there = exists_on_bpffs(pins.path());
   if (!there) return std::unexpected{std::move(there.error())};
   if (*there)
-    if (auto done = remove_versions(pins, force, removed); !done)
+    if (auto done = remove_versions(pins, how, removed); !done)
       return std::unexpected{std::move(done.error())};
   // clsact filters are pinned nowhere: they may be there with the path long gone.
   if (auto done = add_to(removed.attachments, kernel::detach_all(pins.links())); !done)
@@ -166,10 +166,12 @@ void add_cleanup_command(CLI::App& app, Shared& shared) {
       add_command(app, {.name = "cleanup",
                         .description = "Remove every trace of weir; traffic to Services ends",
                         .example = "weir cleanup"});
-  auto force = std::make_shared<bool>(false);
-  cleanup->add_flag("--force", *force, "Also while an agent is running");
-  prints(*cleanup, shared, "clean up", [force](const kernel::Pins& pins) -> Result<Value> {
-    auto removed = clean_up(pins, *force);
+  auto how = std::make_shared<Cleanup>();
+  cleanup->add_flag("--force", how->force, "Also while an agent is running");
+  cleanup->add_option("--sysctl-path", how->sysctl_path, "As `weir run` was given it")
+      ->option_text("DIR");
+  prints(*cleanup, shared, "clean up", [how](const kernel::Pins& pins) -> Result<Value> {
+    auto removed = clean_up(pins, *how);
     if (!removed) return std::unexpected{std::move(removed.error())};
     Object object;
     object.add("attachments_removed", Cell{removed->attachments});

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/shared.hpp"
+#include "node/sysctl.hpp"
 
 namespace weir::cli {
 
@@ -15,9 +16,14 @@ struct Removed {
   std::string reserved_ports;  // taken out of ip_local_reserved_ports, in its form
 };
 
+struct Cleanup {
+  bool force = false;  // also while an agent is running on the path
+  std::string sysctl_path = node::kSysctlPath;
+};
+
 // Takes off every program and removes every pin of every version of the tables. An agent that
 // runs on the path is an error, unless `force`. Nothing there is none.
-Result<Removed> clean_up(const kernel::Pins& pins, bool force);
+Result<Removed> clean_up(const kernel::Pins& pins, const Cleanup& how);
 
 // `weir cleanup`
 void add_cleanup_command(CLI::App& app, Shared& shared);

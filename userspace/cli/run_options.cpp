@@ -187,6 +187,11 @@ constexpr std::array kFlags{
             [](const Values& v, Options& o) { return store_healthz(v[0], o.healthz); }},
     RunFlag{"pin-path", "DIR", "Where the tables are pinned, on a bpf file system", false,
             [](const Values& v, Options& o) { return store_text(v[0], o.pin_path); }},
+    RunFlag{"sysctl-path", "DIR",
+            "Where the node's kernel settings are, if not in /proc/sys: in a container", false,
+            [](const Values& v, Options& o) { return store_text(v[0], o.sysctl_path); }},
+    RunFlag{"cgroup-path", "DIR", "The node's cgroup v2 (its root, wherever that is mounted)",
+            false, [](const Values& v, Options& o) { return store_text(v[0], o.cgroup_path); }},
     RunFlag{"max-services", "N", "Service ports, each family by itself (65536)", false,
             [](const Values& v, Options& o) {
               return store_limit(v[0], o.limits.services, WEIR_MAX_SERVICES);

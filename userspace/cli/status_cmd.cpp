@@ -33,7 +33,12 @@ Cell mode(const kernel::AttachedProgram& program) {
   return program.xdp_mode == kernel::XdpMode::native ? "native" : "generic";
 }
 
-Result<Listing> list_attachments(const kernel::Pins& pins) {
+Cell name_of(const kernel::ProgramNames& names, std::uint32_t id) {
+  const auto found = names.find(id);
+  return found == names.end() ? std::string{} : found->second;
+}
+
+Result<Listing> list_attachments(const kernel::Pins& pins, const kernel::ProgramNames& names) {
   auto programs = kernel::list_links(pins.links());
   if (!programs) return std::unexpected{std::move(programs.error())};
   auto filters = kernel::list_clsact();
@@ -46,18 +51,18 @@ Result<Listing> list_attachments(const kernel::Pins& pins) {
   for (const auto& program : *programs)
     listing.rows.push_back({device_text(program.ifindex), std::uint64_t{program.ifindex},
                             std::string{to_string(program.hook)}, mode(program),
-                            kernel::program_name(program.prog_id), std::uint64_t{program.prog_id},
+                            name_of(names, program.prog_id), std::uint64_t{program.prog_id},
                             program.live});
   return listing;
 }
 
-Result<Listing> list_host_edge(const kernel::Pins& pins) {
+Result<Listing> list_host_edge(const kernel::Pins& pins, const kernel::ProgramNames& names) {
   auto programs = kernel::list_cgroup(pins.links());
   if (!programs) return std::unexpected{std::move(programs.error())};
   Listing listing{.columns = {"hook", "program", "program_id", "cgroup_id", "live"}, .rows = {}};
   for (const auto& program : *programs)
     listing.rows.push_back(
-        {program.hook, kernel::program_name(program.prog_id), std::uint64_t{program.prog_id},
+        {program.hook, name_of(names, program.prog_id), std::uint64_t{program.prog_id},
          program.cgroup == 0 ? Cell{} : Cell{program.cgroup}, program.cgroup != 0});
   return listing;
 }
@@ -100,10 +105,12 @@ Result<Object> describe_expiry(const kernel::Pins& pins) {
 }
 
 Result<> add_tables(const kernel::Pins& pins, Object& status) {
-  auto attachments = list_attachments(pins);
+  const auto names = kernel::program_names(pins);
+  if (!names) return std::unexpected{names.error()};
+  auto attachments = list_attachments(pins, *names);
   if (!attachments) return std::unexpected{std::move(attachments.error())};
   status.add("attachments", std::move(*attachments));
-  auto host_edge = list_host_edge(pins);
+  auto host_edge = list_host_edge(pins, *names);
   if (!host_edge) return std::unexpected{std::move(host_edge.error())};
   status.add("host_edge", std::move(*host_edge));
   auto tables = list_tables(pins);

@@ -27,13 +27,15 @@ Result<std::vector<TracePlace>> places_of(const kernel::Pins& pins, Edge edge) {
   if (!filters) return std::unexpected{std::move(filters.error())};
   programs->insert(programs->end(), filters->begin(), filters->end());
 
+  const auto names = kernel::program_names(pins);
+  if (!names) return std::unexpected{names.error()};
   std::vector<TracePlace> places;
   for (const auto& attached : *programs) {
-    const auto name = kernel::program_name(attached.prog_id);
-    if (attached.live && of_edge(edge, name))
+    const auto name = names->find(attached.prog_id);
+    if (attached.live && name != names->end() && of_edge(edge, name->second))
       places.push_back({.ifindex = attached.ifindex,
                         .device = device_text(attached.ifindex),
-                        .program = name,
+                        .program = name->second,
                         .xdp = false});
   }
   for (const auto& attached : *programs)

@@ -3,8 +3,10 @@
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -69,6 +71,15 @@ std::string unescaped(std::string_view text) {
   return plain;
 }
 
+Result<Cgroup> look_at(const std::string& path) {
+  struct statfs file_system{};
+  struct stat info{};
+  if (::statfs(path.c_str(), &file_system) != 0 || ::stat(path.c_str(), &info) != 0)
+    return fail(errno, "look at cgroup {}", path);
+  if (file_system.f_type != CGROUP2_SUPER_MAGIC) return fail("{}: no cgroup of cgroup v2", path);
+  return Cgroup{.path = path, .id = info.st_ino};
+}
+
 }  // namespace
 
 const std::array<SocketHook, 9>& socket_hooks() {
@@ -86,7 +97,8 @@ const std::array<SocketHook, 9>& socket_hooks() {
   return kHooks;
 }
 
-std::optional<std::string> find_cgroup2(std::string_view mounts) {
+std::vector<std::string> find_cgroup2(std::string_view mounts) {
+  std::vector<std::string> found;
   for (const auto part : std::views::split(mounts, '\n')) {
     const std::string_view line{part.begin(), part.end()};
     std::array<std::string_view, 3> fields;  // what, where, kind
@@ -96,24 +108,22 @@ std::optional<std::string> find_cgroup2(std::string_view mounts) {
       field = line.substr(at, end - at);
       at = std::min(end + 1, line.size());
     }
-    if (fields[2] == "cgroup2") return unescaped(fields[1]);
+    if (fields[2] == "cgroup2") found.push_back(unescaped(fields[1]));
   }
-  return std::nullopt;
+  return found;
 }
 
-Result<std::string> cgroup2_mount() {
+Result<Cgroup> find_cgroup(const std::string& path) {
+  if (!path.empty()) return look_at(path);
   std::ifstream file{"/proc/mounts"};
   if (!file) return fail(errno, "read /proc/mounts");
   const std::string text{std::istreambuf_iterator<char>{file}, {}};
-  auto found = find_cgroup2(text);
-  if (!found) return fail(ENOENT, "cgroup v2 is not mounted");
-  return std::move(*found);
-}
-
-Result<std::uint64_t> cgroup_id(const std::string& path) {
-  struct stat info{};
-  if (::stat(path.c_str(), &info) != 0) return fail(errno, "look at cgroup {}", path);
-  return std::uint64_t{info.st_ino};
+  const auto mounts = find_cgroup2(text);
+  if (mounts.empty()) return fail(ENOENT, "cgroup v2 is not mounted");
+  for (const auto& mount : mounts)
+    if (auto cgroup = look_at(mount); cgroup && cgroup->is_root()) return cgroup;
+  return fail("{} is not the root of the node's cgroup v2, which in a container has to be mounted",
+              fmt::join(mounts, ", "));
 }
 
 Result<std::uint64_t> netns_cookie() {
@@ -127,13 +137,13 @@ Result<std::uint64_t> netns_cookie() {
 
 Result<Outcome> attach_cgroup(const std::string& cgroup, const ProgramOf& program,
                               const std::string& links) {
+  const auto found = look_at(cgroup);
+  if (!found) return std::unexpected{found.error()};
   const UniqueFd fd{::open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (!fd) return fail(errno, "open cgroup {}", cgroup);
-  const auto id = cgroup_id(cgroup);
-  if (!id) return std::unexpected{id.error()};
   auto most = Outcome::unchanged;
   for (const auto& hook : socket_hooks()) {
-    auto done = attach_one(fd.get(), *id, hook, program(hook.program), path_of(links, hook));
+    auto done = attach_one(fd.get(), found->id, hook, program(hook.program), path_of(links, hook));
     if (!done) {
       // Half of it would be worse than nothing.
       if (auto off = detach_cgroup(links); !off) log::warning("{}", off.error().message());

@@ -27,13 +27,19 @@ struct SocketHook {
 // answers are translated back.
 const std::array<SocketHook, 9>& socket_hooks();
 
-// Where cgroup v2 is mounted, from the text of /proc/mounts; the first of several.
-std::optional<std::string> find_cgroup2(std::string_view mounts);
-// The same, of this process. ENOENT: it is not mounted.
-Result<std::string> cgroup2_mount();
-// The kernel's number of a cgroup, as in the information about a link. The root cgroup is 1.
-Result<std::uint64_t> cgroup_id(const std::string& path);
-inline constexpr std::uint64_t kRootCgroup = 1;
+// Where cgroup v2 is mounted, from the text of /proc/mounts, in its order.
+std::vector<std::string> find_cgroup2(std::string_view mounts);
+
+struct Cgroup {
+  std::string path;
+  std::uint64_t id = 0;  // the kernel's number, as in the information about a link
+  [[nodiscard]] bool is_root() const { return id == 1; }
+};
+
+// The cgroup at this path, or without one the root of cgroup v2, wherever this process sees it. In
+// a cgroup namespace of its own a container has a mount too, whose top is the container's own
+// cgroup: that one is never chosen by itself. ENOENT: cgroup v2 is not mounted.
+Result<Cgroup> find_cgroup(const std::string& path = {});
 
 // The kernel's name for the network namespace of the calling thread; never 0.
 Result<std::uint64_t> netns_cookie();

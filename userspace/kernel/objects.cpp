@@ -270,12 +270,18 @@ Result<UniqueFd> open_program(const Pins& pins, std::string_view name) {
   return fd;
 }
 
-std::string program_name(std::uint32_t id) {
-  const UniqueFd fd{bpf_prog_get_fd_by_id(id)};
-  bpf_prog_info info{};
-  __u32 length = sizeof info;
-  if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0) return {};
-  return info.name;
+Result<ProgramNames> program_names(const Pins& pins) {
+  ProgramNames names;
+  for (const auto name : kPrograms) {
+    const UniqueFd fd{bpf_obj_get(pins.program(name).c_str())};
+    if (!fd && errno == ENOENT) continue;
+    bpf_prog_info info{};
+    __u32 length = sizeof info;
+    if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &length) != 0)
+      return fail(errno, "read program {}", pins.program(name));
+    names.emplace(info.id, name);
+  }
+  return names;
 }
 
 Result<Objects> Objects::load(const Pins& pins, const Limits& limits,

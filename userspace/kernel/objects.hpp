@@ -52,8 +52,10 @@ class Objects {
 // A pinned program, by its name.
 Result<UniqueFd> open_program(const Pins& pins, std::string_view name);
 
-// Of a program in the kernel; empty if there is none with that id (any more).
-std::string program_name(std::uint32_t id);
+// Names of the pinned programs by their ids. (To ask the kernel for an id's name takes
+// CAP_SYS_ADMIN; a pin need only be opened.) A path that is not there has none.
+using ProgramNames = std::map<std::uint32_t, std::string>;
+Result<ProgramNames> program_names(const Pins& pins);
 
 // Entries of each map for these limits, by name; maps of fixed size are not in it.
 std::map<std::string, std::uint32_t> map_sizes(const Limits& limits);

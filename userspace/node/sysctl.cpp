@@ -58,8 +58,8 @@ std::vector<PortRange> without(const std::vector<PortRange>& ports,
   return left;
 }
 
-Result<UniqueFd> open_sysctl(const std::string& path, int flags) {
-  UniqueFd fd{::open(("/proc/sys/" + path).c_str(), flags | O_CLOEXEC)};
+Result<UniqueFd> open_sysctl(const std::string& root, const std::string& path, int flags) {
+  UniqueFd fd{::open(fmt::format("{}/{}", root, path).c_str(), flags | O_CLOEXEC)};
   if (!fd) return fail(errno, "open sysctl {}", path);
   return fd;
 }
@@ -123,24 +123,24 @@ Reservation plan_reservation(const std::vector<PortRange>& source_ports, PortRan
           .contradicts = common(source_ports, {node_ports})};
 }
 
-Result<Reservation> reserve_ports(const std::vector<PortRange>& source_ports,
-                                  PortRange node_ports) {
-  const auto local = local_port_range();
+Result<Reservation> reserve_ports(const std::vector<PortRange>& source_ports, PortRange node_ports,
+                                  const std::string& root) {
+  const auto local = local_port_range(root);
   if (!local) return fail(local.error(), "reserve ports");
-  const auto text = read_sysctl(kReserved);
+  const auto text = read_sysctl(kReserved, root);
   if (!text) return fail(text.error(), "reserve ports");
   const auto reserved = parse_ports(*text);
   if (!reserved) return fail(reserved.error(), "reserve ports: {}", kReserved);
   auto plan = plan_reservation(source_ports, *local, *reserved, node_ports);
   if (plan.added.empty()) return plan;
-  if (auto done = write_sysctl(kReserved, format_ports(plan.reserved)); !done)
-    return fail(std::move(done.error()), "reserve ports");
+  if (auto done = write_sysctl(kReserved, format_ports(plan.reserved), root); !done)
+    return fail(std::move(done.error()), "reserve ports {}", format_ports(plan.added));
   return plan;
 }
 
-Result<PortRange> local_port_range() {
+Result<PortRange> local_port_range(const std::string& root) {
   constexpr const char* kPath = "net/ipv4/ip_local_port_range";
-  const auto text = read_sysctl(kPath);
+  const auto text = read_sysctl(kPath, root);
   if (!text) return std::unexpected{text.error()};
   const std::string_view view = *text;
   const auto gap = view.find_first_of(kBlank);
@@ -151,17 +151,17 @@ Result<PortRange> local_port_range() {
   return PortRange{*first, *last};
 }
 
-Result<Forwarding> forwarding() {
-  const auto ipv4 = read_sysctl("net/ipv4/ip_forward");
+Result<Forwarding> forwarding(const std::string& root) {
+  const auto ipv4 = read_sysctl("net/ipv4/ip_forward", root);
   if (!ipv4) return std::unexpected{ipv4.error()};
-  const auto ipv6 = read_sysctl("net/ipv6/conf/all/forwarding");
+  const auto ipv6 = read_sysctl("net/ipv6/conf/all/forwarding", root);
   if (!ipv6 && ipv6.error().code() != std::errc::no_such_file_or_directory)
     return std::unexpected{ipv6.error()};
   return Forwarding{.ipv4 = *ipv4 != "0", .ipv6 = ipv6 && *ipv6 != "0"};
 }
 
-Result<std::string> read_sysctl(const std::string& path) {
-  const auto fd = open_sysctl(path, O_RDONLY);
+Result<std::string> read_sysctl(const std::string& path, const std::string& root) {
+  const auto fd = open_sysctl(root, path, O_RDONLY);
   if (!fd) return std::unexpected{fd.error()};
   // One read, large enough for any port list: a second one gives nothing (proc_do_large_bitmap).
   std::string text(kLongest, '\0');
@@ -171,8 +171,8 @@ Result<std::string> read_sysctl(const std::string& path) {
   return std::string{trimmed(text)};
 }
 
-Result<> write_sysctl(const std::string& path, std::string_view value) {
-  const auto fd = open_sysctl(path, O_WRONLY);
+Result<> write_sysctl(const std::string& path, std::string_view value, const std::string& root) {
+  const auto fd = open_sysctl(root, path, O_WRONLY);
   if (!fd) return std::unexpected{fd.error()};
   // The kernel takes a port list by the page: the first write replaces, later ones add.
   while (!value.empty()) {

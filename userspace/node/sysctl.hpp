@@ -11,6 +11,10 @@
 
 namespace weir::node {
 
+// Where settings are. In a container that is not privileged it is read-only, and a mount of the
+// node's net/ elsewhere is not; what is in it is always the network namespace of whoever opens it.
+inline constexpr const char* kSysctlPath = "/proc/sys";
+
 // Both ends included, host order.
 struct PortRange {
   std::uint16_t first = 0;
@@ -39,19 +43,21 @@ Reservation plan_reservation(const std::vector<PortRange>& source_ports, PortRan
                              const std::vector<PortRange>& reserved, PortRange node_ports);
 
 // The same with the kernel's settings, and written if anything was missing.
-Result<Reservation> reserve_ports(const std::vector<PortRange>& source_ports, PortRange node_ports);
+Result<Reservation> reserve_ports(const std::vector<PortRange>& source_ports, PortRange node_ports,
+                                  const std::string& root = kSysctlPath);
 
 // net.ipv4.ip_local_port_range; it governs IPv6 too.
-Result<PortRange> local_port_range();
+Result<PortRange> local_port_range(const std::string& root = kSysctlPath);
 
 struct Forwarding {
   bool ipv4 = false;  // net.ipv4.ip_forward
   bool ipv6 = false;  // net.ipv6.conf.all.forwarding; false also where there is no IPv6
 };
-Result<Forwarding> forwarding();
+Result<Forwarding> forwarding(const std::string& root = kSysctlPath);
 
-// One setting, as /proc/sys/<path> has it, without the newline. "net/ipv4/ip_forward".
-Result<std::string> read_sysctl(const std::string& path);
-Result<> write_sysctl(const std::string& path, std::string_view value);
+// One setting, as <root>/<path> has it, without the newline. "net/ipv4/ip_forward".
+Result<std::string> read_sysctl(const std::string& path, const std::string& root = kSysctlPath);
+Result<> write_sysctl(const std::string& path, std::string_view value,
+                      const std::string& root = kSysctlPath);
 
 }  // namespace weir::node

@@ -14,6 +14,7 @@ from . import names, plan, shell
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 PRESETS = ("release", "ci", "dev")
 START_TIMEOUT = 40  # loading takes a second; other work on the machine, the rest
+CAPABILITIES = ("bpf", "net_admin", "perfmon")  # what deploy/ grants, and nothing else
 
 
 def find_binary():
@@ -22,6 +23,17 @@ def find_binary():
         return os.environ["WEIR_BIN"]
     built = [SOURCE / "build" / preset / "userspace/cli/weir" for preset in PRESETS]
     return next((str(path) for path in built if path.exists()), None)
+
+
+def confined(capabilities=CAPABILITIES):
+    """
+    Prefix that runs a command as the container of deploy/kubernetes does: uid 0 with these
+    capabilities in every set and no others to be had. It must not outlive a test that was killed
+    either: nobody could clear up after it.
+    """
+    only = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+    return ("setpriv", "--pdeathsig", "KILL", "--no-new-privs",
+            *(f"--{kind}={only}" for kind in ("ambient-caps", "inh-caps", "bounding-set")))
 
 
 class Agent:
@@ -44,10 +56,9 @@ class Agent:
                 "--pin-path", self.pin_path, "--xdp", self.variant.xdp,
                 *(word for option, values in repeated for value in values for word in (option, value))]
 
-    def command(self, *arguments, tracer=()):
-        """The agent must not outlive a test that was killed: nobody could clear up after it."""
-        return [*shell.inside(self.namespace), "setpriv", "--pdeathsig", "KILL", *tracer,
-                self.binary, *arguments]
+    def command(self, *arguments, tracer=(), capabilities=CAPABILITIES):
+        return [*shell.inside(self.namespace), *confined(capabilities), *tracer, self.binary,
+                *arguments]
 
     def start(self, *more, tracer=()):
         """Appends to the node's log. Does not wait: see wait_serving()."""
@@ -76,8 +87,8 @@ class Agent:
 
     def weir(self, *arguments, check=True, timeout=20):
         """The tool's table, as a person would see it."""
-        return shell.run(*shell.inside(self.namespace), self.binary, *arguments,
-                         "--pin-path", self.pin_path, check=check, timeout=timeout)
+        return shell.run(*self.command(*arguments, "--pin-path", self.pin_path), check=check,
+                         timeout=timeout)
 
     def query(self, *arguments):
         return json.loads(self.weir(*arguments, "-o", "json"))

@@ -3,6 +3,8 @@
 
 #include <linux/capability.h>
 
+#include <cerrno>
+
 #include "support/catch.hpp"
 
 using namespace weir;
@@ -39,10 +41,14 @@ TEST_CASE("check: capabilities") {
 }
 
 TEST_CASE("check: cgroup v2") {
-  CHECK(judge_cgroup("/sys/fs/cgroup", 1).verdict == Verdict::ok);
-  CHECK(judge_cgroup("/sys/fs/cgroup", 1).detail == "v2 at /sys/fs/cgroup");
-  CHECK(judge_cgroup("/sys/fs/cgroup", 4711).verdict == Verdict::warning);
-  CHECK(judge_cgroup(std::nullopt, 0).detail.starts_with("cgroup v2 is not mounted:"));
+  CHECK(judge_cgroup(kernel::Cgroup{"/sys/fs/cgroup", 1}).verdict == Verdict::ok);
+  CHECK(judge_cgroup(kernel::Cgroup{"/sys/fs/cgroup", 1}).detail == "v2 at /sys/fs/cgroup");
+  CHECK(judge_cgroup(kernel::Cgroup{"/sys/fs/cgroup", 4711}).verdict == Verdict::warning);
+  CHECK(judge_cgroup(fail(ENOENT, "cgroup v2 is not mounted"))
+            .detail.starts_with("cgroup v2 is not mounted: No such file or directory: no host"));
+  const auto own = judge_cgroup(fail("/sys/fs/cgroup is not the root"));
+  CHECK(own.verdict == Verdict::warning);
+  CHECK(own.detail.ends_with(": /sys/fs/cgroup is not the root; see --cgroup-path"));
 }
 
 TEST_CASE("check: forwarding of each family") {
@@ -71,22 +77,51 @@ TEST_CASE("check: source ports that others draw from") {
 
 TEST_CASE("check: kube-proxy and masquerading") {
   const Netfilter nothing{};
-  CHECK(judge_kube_proxy(nothing).verdict == Verdict::ok);
+  REQUIRE(judge_kube_proxy(nothing).size() == 1);
+  CHECK(judge_kube_proxy(nothing)[0].verdict == Verdict::ok);
   CHECK(judge_masquerade(nothing).verdict == Verdict::ok);
 
   Netfilter found;
-  found.kube_proxy = {"nf_tables ip nat KUBE-SERVICES"};
-  CHECK(judge_kube_proxy(found).verdict == Verdict::warning);
-  CHECK(judge_kube_proxy(found).detail.starts_with("left in nf_tables ip nat KUBE-SERVICES;"));
+  found.kube_proxy = {{.what = "nf_tables: table ip kube-proxy", .remove = "nft delete"},
+                      {.what = "IPVS: device kube-ipvs0", .remove = "ip link delete kube-ipvs0"}};
+  REQUIRE(judge_kube_proxy(found).size() == 2);
+  CHECK(judge_kube_proxy(found)[0].verdict == Verdict::warning);
+  CHECK(judge_kube_proxy(found)[1].detail ==
+        "IPVS: device kube-ipvs0; to remove: ip link delete kube-ipvs0");
   CHECK(judge_masquerade(found).verdict == Verdict::ok);
 
   Netfilter masquerade;
   masquerade.masquerade = true;
   CHECK(judge_masquerade(masquerade).verdict == Verdict::warning);
-  CHECK(judge_kube_proxy(masquerade).verdict == Verdict::ok);
+  CHECK(judge_kube_proxy(masquerade)[0].verdict == Verdict::ok);
 
   Netfilter blind;
   blind.unknown = {"nf_tables: Operation not permitted"};
-  CHECK(judge_kube_proxy(blind).verdict == Verdict::warning);
+  CHECK(judge_kube_proxy(blind)[0].verdict == Verdict::warning);
   CHECK(judge_masquerade(blind).verdict == Verdict::warning);
+}
+
+TEST_CASE("check: which chains are kube-proxy's") {
+  for (const auto* name :
+       {"KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK-MASQ", "KUBE-FORWARD",
+        "KUBE-PROXY-CANARY", "KUBE-PROXY-FIREWALL", "KUBE-EXTERNAL-SERVICES", "KUBE-SVC-AB",
+        "KUBE-SVL-AB", "KUBE-SEP-AB", "KUBE-EXT-AB", "KUBE-FW-AB", "KUBE-XLB-AB", "KUBE-NODE-PORT",
+        "KUBE-LOAD-BALANCER", "KUBE-SOURCE-RANGES-FIREWALL", "KUBE-IPVS-FILTER"})
+    CHECK(is_kube_proxy_chain(name));
+  // The kubelet's, kube-router's (k3s has its network policies), and anybody's.
+  for (const auto* name :
+       {"KUBE-FIREWALL", "KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT", "KUBE-MARK-DROP",
+        "KUBE-ROUTER-INPUT", "KUBE-NWPLCY-DEFAULT", "KUBE-POD-FW-AB", "KUBE-SRC-AB", "KUBE-DST-AB",
+        "KUBE-SERVICES-OF-MINE", "MY-KUBE-SERVICES", "SERVICES", "KUBE-", ""})
+    CHECK_FALSE(is_kube_proxy_chain(name));
+}
+
+TEST_CASE("check: virtual servers of IPVS") {
+  CHECK(virtual_servers("") == 0);
+  CHECK(virtual_servers("IP Virtual Server version 1.2.1 (size=4096)\n"
+                        "Prot LocalAddress:Port Scheduler Flags\n"
+                        "  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n"
+                        "TCP  0A600001:01BB rr \n"
+                        "  -> 0A5A000B:192B      Masq    1      0          0         \n"
+                        "UDP  0A60000A:0035 rr \n") == 2);
 }

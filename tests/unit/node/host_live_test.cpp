@@ -27,7 +27,7 @@ using kernel::Outcome;
 class EmptyCgroup {
  public:
   explicit EmptyCgroup(const std::string& name)
-      : path_{kernel::cgroup2_mount().value() + "/" + name} {
+      : path_{kernel::find_cgroup().value().path + "/" + name} {
     if (::mkdir(path_.c_str(), 0700) != 0) throw std::runtime_error{path_};
   }
   EmptyCgroup(const EmptyCgroup&) = delete;
@@ -121,7 +121,7 @@ TEST_CASE("programs of the host edge are attached, kept, exchanged and taken off
   const auto before = kernel::list_cgroup(sandbox.links()).value();
   REQUIRE(before.size() == 9);
   CHECK(before[8].hook == "connect6");
-  CHECK(before[0].cgroup == kernel::cgroup_id(cgroup.path()));
+  CHECK(before[0].cgroup == kernel::find_cgroup(cgroup.path())->id);
 
   CHECK(kernel::attach_cgroup(cgroup.path(), first.all(), sandbox.links()) == Outcome::unchanged);
   CHECK(kernel::list_cgroup(sandbox.links()) == before);

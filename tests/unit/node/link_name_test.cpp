@@ -29,15 +29,16 @@ TEST_CASE("what is no such name") {
 }
 
 TEST_CASE("where cgroup v2 is mounted") {
+  using Paths = std::vector<std::string>;
   const std::string v1 =
       "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw 0 0\n";
-  CHECK_FALSE(find_cgroup2(v1));
-  CHECK_FALSE(find_cgroup2(""));
+  CHECK(find_cgroup2(v1).empty());
+  CHECK(find_cgroup2("").empty());
   CHECK(find_cgroup2(v1 + "cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n") ==
-        "/sys/fs/cgroup/unified");
-  CHECK(find_cgroup2("none /a cgroup2 rw 0 0\nnone /b cgroup2 rw 0 0\n") == "/a");
-  CHECK(find_cgroup2("cgroup2 /a\\040b\\134 cgroup2 rw 0 0") == "/a b\\");
-  CHECK_FALSE(find_cgroup2("cgroup2 /cgroup2 tmpfs cgroup2 0 0\n"));
+        Paths{"/sys/fs/cgroup/unified"});
+  CHECK(find_cgroup2("none /a cgroup2 rw 0 0\nnone /b cgroup2 rw 0 0\n") == Paths{"/a", "/b"});
+  CHECK(find_cgroup2("cgroup2 /a\\040b\\134 cgroup2 rw 0 0") == Paths{"/a b\\"});
+  CHECK(find_cgroup2("cgroup2 /cgroup2 tmpfs cgroup2 0 0\n").empty());
 }
 
 }  // namespace weir::kernel
