@@ -14,6 +14,7 @@
 #include "cli/cleanup_cmd.hpp"
 #include "cli/drops_cmd.hpp"
 #include "cli/flow_cmd.hpp"
+#include "cli/kube_proxy_flags.hpp"
 #include "cli/map_cmd.hpp"
 #include "cli/service_cmd.hpp"
 #include "cli/status_cmd.hpp"
@@ -35,6 +36,11 @@ std::string reason(const CLI::App& app, const CLI::App& command, const CLI::Erro
   const auto rest = app.remaining(true);
   if (group && !rest.empty() && !rest.front().starts_with('-'))
     return fmt::format("{}: no such command", rest.front());
+  if (command.get_name() == "run" && !rest.empty() && rest.front().starts_with("--")) {
+    const auto name = rest.front().substr(2, rest.front().find('=') - 2);
+    if (const auto why = kube_proxy_only(name); !why.empty())
+      return fmt::format("--{}: {}", name, why);
+  }
   return error.what();
 }
 

@@ -75,6 +75,23 @@ Result<Setting> setting(yaml_document_t& document, const yaml_node_pair_t& pair)
   return setting;
 }
 
+// Whoever comes from kube-proxy has such a file; its keys are others, and nested.
+Result<> refuse_kube_proxys(yaml_document_t& document, const yaml_node_t& root) {
+  const auto is = [&](int index, std::string_view text) {
+    const auto* node = yaml_document_get_node(&document, index);
+    if (node->type != YAML_SCALAR_NODE) return false;
+    const auto& scalar = node->data.scalar;
+    return text == std::string_view{reinterpret_cast<const char*>(scalar.value), scalar.length};
+  };
+  const auto& pairs = root.data.mapping.pairs;
+  for (const auto* pair = pairs.start; pair != pairs.top; ++pair)
+    if (is(pair->key, "kind") && is(pair->value, "KubeProxyConfiguration"))
+      return fail(
+          "kind KubeProxyConfiguration: a file of kube-proxy's; docs/MIGRATING.md says what "
+          "its settings are called here");
+  return {};
+}
+
 Result<std::vector<Setting>> settings_of(yaml_document_t& document) {
   std::vector<Setting> settings;
   const auto* root = yaml_document_get_root_node(&document);
@@ -82,6 +99,8 @@ Result<std::vector<Setting>> settings_of(yaml_document_t& document) {
   if (root->type != YAML_MAPPING_NODE)
     return fail("line {}: expected a mapping of option names to values", line_of(*root));
   const auto& pairs = root->data.mapping.pairs;
+  if (auto ok = refuse_kube_proxys(document, *root); !ok)
+    return std::unexpected{std::move(ok.error())};
   for (const auto* pair = pairs.start; pair != pairs.top; ++pair) {
     auto next = setting(document, *pair);
     if (!next) return std::unexpected{std::move(next.error())};

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cli/command.hpp"
+#include "cli/kube_proxy_flags.hpp"
 #include "cli/run_options.hpp"
 
 namespace weir::cli {
@@ -30,6 +31,11 @@ void add_flags(CLI::App& run, RunArguments& arguments) {
     else
       option->expected(1);
   }
+  for (const auto& alias : run_aliases())
+    run.add_option(fmt::format("--{}", alias.name), arguments.by_name[std::string{alias.name}],
+                   fmt::format("kube-proxy's name of --{}", alias.flag))
+        ->option_text(std::string{alias.value})
+        ->expected(1, alias.commas ? std::numeric_limits<int>::max() / 2 : 1);
   run.add_option("--config", arguments.config, "YAML file with the same names; flags win over it")
       ->option_text("FILE");
 }

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <climits>
 
+#include "cli/kube_proxy_flags.hpp"
 #include "cli/parse.hpp"
 
 namespace weir::cli {
@@ -239,6 +240,15 @@ Result<> apply_setting(const RunFlag& flag, const Values& values, Options& optio
   return flag.apply(values, options);
 }
 
+// By either of its names; what only kube-proxy has is refused, with the reason.
+Result<> apply_named(std::string_view name, const Values& values, Options& options) {
+  const auto* alias = find_alias(name);
+  const auto* flag = find(alias ? alias->flag : name);
+  if (flag) return apply_setting(*flag, alias ? alias_values(*alias, values) : values, options);
+  if (const auto why = kube_proxy_only(name); !why.empty()) return fail("{}", why);
+  return fail("no such option");
+}
+
 }  // namespace
 
 std::span<const RunFlag> run_flags() {
@@ -246,21 +256,22 @@ std::span<const RunFlag> run_flags() {
 }
 
 Result<> apply_flags(const Given& given, Options& options) {
-  for (const auto& [name, values] : given) {
-    const auto* flag = find(name);
-    if (!flag) return fail("--{}: no such option", name);
-    if (auto done = apply_setting(*flag, values, options); !done)
+  for (const auto& [name, values] : given)
+    if (auto done = apply_named(name, values, options); !done)
       return fail(std::move(done.error()), "--{}", name);
-  }
+  for (const auto& alias : run_aliases())
+    if (given.contains(alias.name) && given.contains(alias.flag))
+      return fail("--{} and --{} are the same option", alias.name, alias.flag);
   return {};
 }
 
 Result<> apply_file(const std::vector<Setting>& file, Options& options) {
   for (const auto& [key, values, line] : file) {
-    const auto* flag = find(key);
-    if (!flag) return fail("line {}: {}: no such option", line, key);
-    if (auto done = apply_setting(*flag, values, options); !done)
+    if (auto done = apply_named(key, values, options); !done)
       return fail(std::move(done.error()), "line {}: {}", line, key);
+    const auto* alias = find_alias(key);
+    if (alias && std::ranges::count(file, alias->flag, &Setting::key) > 0)
+      return fail("line {}: {} and {} are the same option", line, alias->name, alias->flag);
   }
   return {};
 }

@@ -300,3 +300,79 @@ TEST_CASE("WEIR_PIN_PATH stands in for --pin-path, and loses to it") {
   REQUIRE(by_flag.agent);
   CHECK(by_flag.agent->pin_path == "/from/flag");
 }
+
+TEST_CASE("run: kube-proxy's names of flags") {
+  CHECK(options_of({"--hostname-override", "n1"}).node_name == "n1");
+  CHECK(options_of({"--nodeport-addresses", "10.0.0.0/8,primary", "--nodeport-addresses=fd00::/8"})
+            .node_port_addresses == Values{"10.0.0.0/8", "primary", "fd00::/8"});
+  const auto o = options_of_file(
+      "manifests: /m\nhostname-override: n2\nnodeport-addresses: [10.0.0.0/8, 'localhost,all']\n");
+  CHECK(o.node_name == "n2");
+  CHECK(o.node_port_addresses == Values{"10.0.0.0/8", "localhost", "all"});
+  // The flag wins under either name.
+  CHECK(options_of_file("manifests: /m\nhostname-override: n2\n", {"--node-name=n3"}).node_name ==
+        "n3");
+}
+
+TEST_CASE("run: both names of one flag") {
+  const auto both = run({"run", "--manifests=/m", "--hostname-override=a", "--node-name=b"});
+  CHECK(both.status == 2);
+  CHECK(both.err.find("--hostname-override and --node-name are the same option") !=
+        std::string::npos);
+  const TemporaryFile file{"manifests: /m\nnode-name: a\nhostname-override: b\n"};
+  const auto ran = run({"run", "--config", file.path()});
+  CHECK(ran.status == 1);
+  CHECK(ran.err.find("line 3: hostname-override and node-name are the same option") !=
+        std::string::npos);
+}
+
+TEST_CASE("run: flags that only kube-proxy has are refused with the reason") {
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"--cluster-cidr=10.0.0.0/8",
+       "--cluster-cidr: weir knows pods by their interfaces; see --pod"},
+      {"--proxy-mode=ipvs", "--proxy-mode: weir has one mode"},
+      {"--iptables-sync-period=1s", "--iptables-sync-period: weir makes no iptables rules"},
+      {"--ipvs-scheduler=rr", "--ipvs-scheduler: weir makes no IPVS servers"},
+      {"--conntrack-min=1", "--conntrack-min: weir keeps connections in tables of its own"},
+      {"--v=2", "--v: leave it out; see --log-level"}};
+  for (const auto& [flag, why] : cases) {
+    INFO(flag);
+    const auto ran = run({"run", "--manifests=/m", flag});
+    CHECK(ran.status == 2);
+    CHECK(ran.err.find(why) != std::string::npos);
+  }
+  // With the value in a word of its own, and before what is understood.
+  CHECK(run({"run", "--proxy-mode", "ipvs", "--manifests=/m"}).err.find("weir has one mode") !=
+        std::string::npos);
+  CHECK(run({"run", "--nosuch", "--manifests=/m"}).err.find("nosuch") != std::string::npos);
+  CHECK(run({"status", "--proxy-mode=ipvs"}).err.find("one mode") == std::string::npos);
+
+  const TemporaryFile file{"manifests: /m\nproxy-mode: ipvs\n"};
+  CHECK(run({"run", "--config", file.path()}).err.find("line 2: proxy-mode: weir has one mode") !=
+        std::string::npos);
+}
+
+TEST_CASE("run: a file of kube-proxy's is refused by name") {
+  const TemporaryFile file{
+      "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nclientConnection:\n  kubeconfig: /k\n"
+      "kind: KubeProxyConfiguration\nmode: ipvs\n"};
+  const auto ran = run({"run", "--config", file.path()});
+  CHECK(ran.status == 1);
+  CHECK(ran.err.find("kind KubeProxyConfiguration: a file of kube-proxy's; docs/MIGRATING.md") !=
+        std::string::npos);
+}
+
+TEST_CASE("run: where a container has the node's things") {
+  const auto o = options_of({"--sysctl-path=/host/proc/sys", "--cgroup-path", "/host/cgroup"});
+  CHECK(o.sysctl_path == "/host/proc/sys");
+  CHECK(o.cgroup_path == "/host/cgroup");
+  CHECK(options_of({}).sysctl_path == "/proc/sys");
+  CHECK(options_of({}).cgroup_path.empty());
+}
+
+TEST_CASE("run: the help has kube-proxy's names, a line each") {
+  const auto help = run({"run", "--help"}).out;
+  CHECK(help.find("kube-proxy's name of --node-name") != std::string::npos);
+  CHECK(help.find("kube-proxy's name of --node-port-address") != std::string::npos);
+  CHECK(help.find("--proxy-mode") == std::string::npos);
+}
