@@ -68,7 +68,7 @@ class NodeName:
 
 class Agent(agent.Agent):
     def arguments(self):
-        return ["run", "--manifests", str(self.manifests), "--node-name", self.node.name,
+        return ["run", *self.source, "--node-name", self.node.name,
                 "--pin-path", self.pin_path, "--xdp", self.variant.xdp,
                 "--service-cidr", "10.96.0.0/16", "--uplink", *UPLINKS[self.node.name]]
 

@@ -41,18 +41,22 @@ class Agent:
         self.binary = binary
         self.namespace = namespace
         self.node = node
-        self.manifests = manifests
+        self.source = ["--manifests", str(manifests)]
         self.variant = variant
         self.pin_path = f"{names.BPFFS}/{namespace}"
         self.log_path = pathlib.Path(log_directory) / f"{node.name}.log"
         self.process = None
+
+    def follow(self, kubeconfig, server=None):
+        """From the next start on the objects come from an API server, not from manifests."""
+        self.source = ["--kubeconfig", str(kubeconfig), *(["--server", server] if server else [])]
 
     def arguments(self):
         uplinks = ["eth0"] + (list(plan.OVERLAY_DEVICE.values())
                               if self.variant.join == "vxlan" else [])
         repeated = [("--uplink", uplinks), ("--service-cidr", plan.SERVICE_CIDR.values()),
                     ("--load-balancer-pool", plan.LOAD_BALANCER_POOL.values())]
-        return ["run", "--manifests", str(self.manifests), "--node-name", self.node.name,
+        return ["run", *self.source, "--node-name", self.node.name,
                 "--pin-path", self.pin_path, "--xdp", self.variant.xdp,
                 *(word for option, values in repeated for value in values for word in (option, value))]
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 
-from . import agent, cleanup, firewall, manifests, names, plan, pods, rpc, shell, topology
+from . import agent, apiserver, cleanup, firewall, manifests, names, plan, pods, rpc, shell, topology
 
 SERVER_PORT = 8000
 standing = []  # clusters to take down when the process ends, however it ends
@@ -38,6 +38,7 @@ class Cluster:
         self.workers = {}
         self.pods = {}
         self.agents = {}
+        self.control = None
 
     def ns(self, part):
         return f"{self.id}-{part}"
@@ -113,6 +114,14 @@ class Cluster:
         self.agents[node.name] = agent.Agent(
             self.binary, self.ns(node.name), node, self.manifests.path, self.variant, self.directory)
 
+    def add_control(self, **flags):
+        """A real API server, see apiserver.Control; both agents follow it from their next start on."""
+        self.control = apiserver.Control(self, **flags)
+        self.control.up()
+        for each in self.agents.values():
+            each.follow(self.control.admin)
+        return self.control
+
     def start_agents(self, *more):
         for each in self.agents.values():
             each.start(*more)
@@ -143,6 +152,8 @@ class Cluster:
         for worker in self.workers.values():
             worker.close()
         self.workers.clear()
+        if self.control is not None:
+            self.control.down()
         cleanup.remove_cluster(self.id)
 
     def __enter__(self):

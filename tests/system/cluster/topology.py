@@ -107,3 +107,13 @@ def build_overlay(namespace, node, other, family):
              f"route add {other.pod_cidr(family)} via {gateway} dev {device} onlink")
     shell.run(*shell.inside(namespace), "bridge", "fdb", "append", other.overlay_mac(family),
               "dev", device, "dst", other.address(family))
+
+
+def build_control(ns, own):
+    """The API server's place: on the nodes' segment, and no node. own: its addresses by family."""
+    namespace = ns("control")
+    add_namespace(namespace)
+    shell.ip(ns("router"), f"link add control type veth peer name eth0 netns {namespace}",
+             "link set control master lan0 up")
+    shell.ip(namespace, "link set eth0 up", *addresses("eth0", own, SEGMENT_LENGTH),
+             *default_routes(plan.ROUTER_INSIDE))
