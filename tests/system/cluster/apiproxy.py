@@ -17,8 +17,9 @@ LIMIT = 1 << 24  # bytes of one line of a watch
 RESOURCES = ("services", "endpointslices", "nodes")
 ENDED = (OSError, asyncio.IncompleteReadError, ValueError)  # of a connection; ssl's are OSErrors
 
-# What was asked, and with which status it was answered; noted when the answer is over.
-Asked = collections.namedtuple("Asked", "method target resource kind status")
+# What was asked, and with which status it was answered; gone: by 410, as a status or in an
+# event. Noted when the answer is over.
+Asked = collections.namedtuple("Asked", "method target resource kind status gone")
 
 
 async def read_head(reader):
@@ -60,12 +61,18 @@ class Exchange:
         self.path, _, query = self.target.partition("?")
         self.query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
         self.resource = self.path.rsplit("/", 1)[-1]
-        self.kind = "other"
-        if self.method == "GET" and self.resource in RESOURCES:
-            self.kind = "watch" if self.query.get("watch") in ("1", "true") else "list"
+        self.kind = self.kind_of_request()
         self.upstream = None
         self.status = 0
+        self.gone = False
         self.announced = None  # bytes of the body, or None: in chunks
+
+    def kind_of_request(self):
+        if self.method != "GET" or self.resource not in RESOURCES:
+            return "other"
+        if self.query.get("watch") not in ("1", "true"):
+            return "list"
+        return "watchlist" if self.query.get("sendInitialEvents") == "true" else "watch"
 
     # ---- towards the server ----
 
@@ -129,6 +136,7 @@ class Exchange:
         await self.ask()
         await self.head(self.status)
         async for piece in self.pieces():
+            self.gone |= b'"code":410' in piece
             await self.send(piece)
         await self.end()
 
@@ -202,7 +210,7 @@ class Proxy:
     def inject(self, fault, resource=None, kind=None, times=1):
         """
         fault(exchange), a coroutine function, instead of handing on, for the next requests of this
-        resource and kind ("list", "watch"; None: any). Returns a counter whose .count goes up.
+        resource and kind ("list", "watch", "watchlist": a watch that begins with a list; None: any). Returns a counter whose .count goes up.
         """
         rule = Rule(fault, resource, kind, times)
         with self.lock:
@@ -232,8 +240,8 @@ class Proxy:
             while request := await read_head(reader):
                 body = b"".join([piece async for piece in read_body(reader, request[1])])
                 await self._answer(Exchange(self, writer, request, body))
-        except ENDED:
-            pass  # either side went
+        except (*ENDED, asyncio.CancelledError):
+            pass  # either side went, or close() was called
         finally:
             self.open.discard(writer)
             writer.transport.abort()
@@ -243,7 +251,7 @@ class Proxy:
             await self.take(exchange)(exchange)
         finally:
             self.asked.append(Asked(exchange.method, exchange.target, exchange.resource,
-                                    exchange.kind, exchange.status))
+                                    exchange.kind, exchange.status, exchange.gone))
             if exchange.upstream is not None:
                 exchange.upstream.transport.abort()
 

@@ -5,8 +5,10 @@ answer one; those of a watch get in the way of its first event, or make events o
 """
 import asyncio
 import json
+import re
 
 MEGABYTE = 1 << 20
+NAME = re.compile(rb'"name": ?"')  # of an object's metadata: the first field, as the server writes it
 
 
 def named(name):
@@ -121,9 +123,10 @@ def bloated(pieces):
         source = exchange.lines() if exchange.kind == "watch" else whole_once(exchange)
         first = True
         async for text in source:
-            if first and b'"name":"' in text:
+            place = NAME.search(text) if first else None
+            if place:
                 first = False
-                await send_bloated(exchange, text, pieces)
+                await send_bloated(exchange, text, place.start(), pieces)
             else:
                 await exchange.send(text)
         await exchange.end()
@@ -134,8 +137,7 @@ async def whole_once(exchange):
     yield await exchange.whole()
 
 
-async def send_bloated(exchange, text, pieces):
-    at = text.index(b'"name":"')  # in an object's metadata: first, as the server writes it
+async def send_bloated(exchange, text, at, pieces):
     await exchange.send(text[:at])
     for piece in pieces():
         await exchange.send(piece)
@@ -249,3 +251,16 @@ async def silent(exchange):
     await exchange.head(200)
     await asyncio.sleep(2)
     await exchange.end()
+
+
+def late(seconds):
+    """Events come that much later than those of other resources."""
+    @named(f"late {seconds} s")
+    async def fault(exchange):
+        await exchange.ask()
+        await exchange.head(exchange.status)
+        async for line in exchange.lines():
+            await asyncio.sleep(seconds)
+            await exchange.send(line)
+        await exchange.end()
+    return fault
