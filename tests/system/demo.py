@@ -16,6 +16,7 @@ from cluster import cgroups, client, cluster, expect, names, plan, services
 PREFIX = "weird"
 EXAMPLES = pathlib.Path(__file__).parents[1] / "data/manifests"
 NODE1, NODE2 = plan.NODES
+EXAMPLE_NAMES = ("svc-1", "svc-2", "svc-3")
 WEB = {"type": "web"}
 
 
@@ -64,7 +65,16 @@ class Demo:
         self.running = running
         self.node1, self.node2 = running.agents.values()
 
-    # ---- what the chapters are made of ----
+    # ---- where the objects come from: files here, an API server in demo_kubernetes.py ----
+
+    edited = "The file is edited while everything runs"
+    allocated = "what the files leave out was allocated alike on both nodes"
+
+    def begin(self):
+        """Before anything else; prose of its own, if there is something to tell."""
+
+    def nodes(self):
+        services.publish_nodes(self.running)
 
     def publish(self, *web):
         pods = services.pod_objects(self.running, **{name: WEB for name in web})
@@ -73,6 +83,8 @@ class Demo:
     def example(self, name, edit=lambda text: text):
         file = next(EXAMPLES.glob(f"{name}-*.yaml"))
         self.running.manifests.put_text(file.name, edit(file.read_text(encoding="utf-8")))
+
+    # ---- what the chapters are made of ----
 
     def weir(self, agent, *arguments, lines=14):
         self.page.table(f"weir {' '.join(arguments)}        # on {agent.node.name}",
@@ -138,16 +150,17 @@ class Demo:
         self.page.chapter("Three Services, as they stand")
         self.page.prose("""Two nodes, each with its own weir and two pods; a router; a client outside.
             The pods pod1b and pod2b have the label type: web that the three Services select.""")
+        self.begin()
         self.publish("pod1b", "pod2b")
-        for name in ("svc-1", "svc-2", "svc-3"):
+        for name in EXAMPLE_NAMES:
             self.example(name)
-        services.publish_nodes(self.running)
+        self.nodes()
         self.running.start_agents()
-        self.running.wait_serving("svc-1", "svc-2", "svc-3")
+        self.running.wait_serving(*EXAMPLE_NAMES)
         self.weir(self.node1, "service", "list")
         alike = all(self.node1.frontends(f"default/{name}") == self.node2.frontends(f"default/{name}")
-                    for name in ("svc-1", "svc-2", "svc-3"))
-        self.page.claim(alike, "what the files leave out was allocated alike on both nodes")
+                    for name in EXAMPLE_NAMES)
+        self.page.claim(alike, self.allocated)
 
     def from_a_pod(self):
         self.page.chapter("A pod uses svc-1, the ClusterIP Service")
@@ -203,8 +216,7 @@ class Demo:
 
     def external_local(self):
         self.page.chapter("svc-2 becomes externalTrafficPolicy: Local")
-        self.page.prose("""The file is edited while everything runs; the web pod of node2 is taken away
-            too.""")
+        self.page.prose(f"{self.edited}; the web pod of node2 is taken away too.")
         self.publish("pod1b")
         self.example("svc-2", lambda text: text.replace(
             "  type: NodePort", "  externalTrafficPolicy: Local\n  type: NodePort"))
@@ -261,7 +273,7 @@ class Demo:
         address, port = self.frontend("svc-3", "LoadBalancer")
         self.answers("client", "svc-3", address, port, ["pod1b", "pod2b", "pod2c"], times=40)
         self.running.start_agents()
-        self.running.wait_serving("svc-1", "svc-2", "svc-3")
+        self.running.wait_serving(*EXAMPLE_NAMES)
         self.page.say("   both are started again")
         time.sleep(1)
         self.stop_load()
@@ -286,23 +298,26 @@ class Demo:
         self.page.claim(not left, "the namespaces are gone as well")
 
 
-def tell(page, running):
-    demo = Demo(page, running)
-    for chapter in (demo.apply, demo.from_a_pod, demo.from_outside, demo.from_the_nodes,
-                    demo.external_local, demo.scale, demo.kill, demo.clean):
+    def chapters(self):
+        return (self.apply, self.from_a_pod, self.from_outside, self.from_the_nodes,
+                self.external_local, self.scale, self.kill, self.clean)
+
+
+def tell(demo):
+    for chapter in demo.chapters():
         chapter()
-    running.down()
+    demo.running.down()
     demo.gone()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(story=Demo, description=__doc__):
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--variant", default="bridge-nf1-vxlan-xdp-native", help="of the cluster")
     parser.add_argument("--weir", help="binary; default: $WEIR_BIN or what a preset built")
     arguments = parser.parse_args()
     begin, page = time.monotonic(), Page()
     with cluster.Cluster(plan.Variant.parse(arguments.variant), PREFIX, arguments.weir) as running:
-        tell(page, running)
+        tell(story(page, running))
     seconds = time.monotonic() - begin
     if page.wrong:
         page.say(page.paint("bad", f"\n{len(page.wrong)} answers were wrong, after {seconds:.0f} s:"))
