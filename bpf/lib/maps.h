@@ -30,6 +30,7 @@ WEIR_MAP(weir_device, HASH, __u32, struct weir_device, 1024, BPF_F_NO_PREALLOC);
 WEIR_MAP(weir_config, ARRAY, __u32, struct weir_config, 1, BPF_F_MMAPABLE);
 WEIR_MAP(weir_source_range, LPM_TRIE, struct weir_range_key, __u32, 1024, BPF_F_NO_PREALLOC);
 WEIR_MAP(weir_name, HASH, __u32, struct weir_name, 1024, BPF_F_NO_PREALLOC);
+WEIR_MAP(weir_source, ARRAY, __u32, struct weir_source, WEIR_SOURCE_MAX, BPF_F_MMAPABLE);
 
 /* Written by the kernel half. */
 WEIR_MAP(weir_flow, HASH, struct weir_flow_key, struct weir_flow, 4096, 0);

@@ -330,6 +330,7 @@ struct weir_state {
 #include "weir/abi_fragment.h"
 #include "weir/abi_socket.h"
 #include "weir/abi_name.h"
+#include "weir/abi_source.h"
 #include "weir/abi_counter.h"
 #include "weir/abi_trace.h"
 
@@ -374,6 +375,7 @@ WEIR_SIZE(weir_peer, 52);
 WEIR_SIZE(weir_sticky, 36);
 WEIR_SIZE(weir_socket, 40);
 WEIR_SIZE(weir_name, 208);
+WEIR_SIZE(weir_source, 32);
 WEIR_SIZE(weir_trace, 80 + WEIR_TRACE_STEPS * 336);
 
 #undef WEIR_SIZE

@@ -47,7 +47,8 @@ static_assert(MapData<weir_addr> && MapData<weir_address> && MapData<weir_servic
               MapData<weir_state> && MapData<weir_stat> && MapData<weir_name> &&
               MapData<weir_end> && MapData<weir_socket_key> && MapData<weir_peer> &&
               MapData<weir_sticky> && MapData<weir_socket> && MapData<weir_stream_set> &&
-              MapData<weir_fragment_key> && MapData<weir_fragment> && MapData<weir_trace>);
+              MapData<weir_fragment_key> && MapData<weir_fragment> && MapData<weir_source> &&
+              MapData<weir_trace>);
 
 struct CounterText {
   std::string_view name;  // as in `weir drops` and metrics: "drop_no_route"

@@ -181,7 +181,7 @@ Result<Listing> dump_raw(const kernel::Pins& pins, const std::string& name) {
   return listing;
 }
 
-constexpr std::array<std::pair<std::string_view, Dump>, 27> kDumps{{
+constexpr std::array<std::pair<std::string_view, Dump>, 28> kDumps{{
     {"weir_address", dump_hash<weir_addr, weir_address>},
     {"weir_filter", dump_filter},
     {"weir_port", dump_ports},
@@ -205,6 +205,7 @@ constexpr std::array<std::pair<std::string_view, Dump>, 27> kDumps{{
     {"weir_peer", dump_hash<weir_socket_key, weir_peer>},
     {"weir_sticky", dump_hash<weir_socket_key, weir_sticky>},
     {"weir_socket", dump_nothing},
+    {"weir_source", dump_array<weir_source>},
     {"weir_name", dump_hash<__u32, weir_name>},
     {"weir_counter", dump_counters},
     {"weir_xdp_tx", dump_devices},

@@ -280,6 +280,18 @@ Row row(const weir_socket_key& key, const weir_sticky& value) {
           end_or_none(value.next),      number(value.check)};
 }
 
+Columns columns(const Index*, const weir_source*) {
+  return {"resource", "kind", "state", "since", "heard", "restarts"};
+}
+Row row(const Index& key, const weir_source& value) {
+  return {source_resource_text(key.value),
+          source_kind_text(value.kind),
+          source_state_text(value.state),
+          number(value.since),
+          number(value.heard),
+          number(value.restarts)};
+}
+
 Columns columns(const __u32*, const weir_name*) {
   return {"id", "name", "port", "protocol", "family", "type"};
 }

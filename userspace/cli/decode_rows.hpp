@@ -53,6 +53,8 @@ Columns columns(const weir_socket_key*, const weir_peer*);
 Row row(const weir_socket_key& key, const weir_peer& value);
 Columns columns(const weir_socket_key*, const weir_sticky*);
 Row row(const weir_socket_key& key, const weir_sticky& value);
+Columns columns(const Index*, const weir_source*);
+Row row(const Index& key, const weir_source& value);
 Columns columns(const __u32*, const weir_name*);
 Row row(const __u32& key, const weir_name& value);
 

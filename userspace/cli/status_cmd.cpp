@@ -8,6 +8,7 @@
 
 #include "cli/command.hpp"
 #include "cli/map_info.hpp"
+#include "cli/source_status.hpp"
 #include "cli/text.hpp"
 #include "cli/version.hpp"
 #include "kernel/attach.hpp"
@@ -105,6 +106,9 @@ Result<Object> describe_expiry(const kernel::Pins& pins) {
 }
 
 Result<> add_tables(const kernel::Pins& pins, Object& status) {
+  auto source = describe_source(pins);
+  if (!source) return std::unexpected{std::move(source.error())};
+  status.add("source", std::move(*source));
   const auto names = kernel::program_names(pins);
   if (!names) return std::unexpected{names.error()};
   auto attachments = list_attachments(pins, *names);
@@ -144,10 +148,10 @@ Result<Object> read_status(const kernel::Pins& pins) {
 }
 
 void add_status_command(CLI::App& app, Shared& shared) {
-  auto* status =
-      add_command(app, {.name = "status",
-                        .description = "Agent, attached programs, fill of the tables, expiry",
-                        .example = "weir status\nweir status -o json"});
+  auto* status = add_command(
+      app, {.name = "status",
+            .description = "Agent, its source, attached programs, fill of the tables, expiry",
+            .example = "weir status\nweir status -o json"});
   prints(*status, shared, "show status", [](const kernel::Pins& pins) -> Result<Value> {
     auto object = read_status(pins);
     if (!object) return std::unexpected{std::move(object.error())};

@@ -14,7 +14,7 @@ namespace {
 
 // What another version of the tables may hold is shown as its number, not hidden.
 template <std::size_t N>
-std::string word(const std::array<const char*, N>& words, std::uint8_t number) {
+std::string word(const std::array<const char*, N>& words, std::uint32_t number) {
   return number < N && words[number] ? words[number] : fmt::format("{}", number);
 }
 
@@ -53,6 +53,25 @@ std::string frontend_text(std::uint8_t frontend) {
 std::string backend_state_text(std::uint8_t state) {
   static constexpr std::array<const char*, 4> kWords{"free", "active", "terminating", "gone"};
   static_assert(WEIR_BACKEND_GONE + 1 == kWords.size());
+  return word(kWords, state);
+}
+
+std::string source_kind_text(std::uint32_t kind) {
+  static constexpr std::array<const char*, 3> kWords{nullptr, "manifests", "kubernetes"};
+  static_assert(WEIR_SOURCE_KUBERNETES + 1 == kWords.size());
+  return word(kWords, kind);
+}
+
+std::string source_resource_text(std::uint32_t resource) {
+  static constexpr std::array<const char*, 3> kWords{"services", "endpointslices", "node"};
+  static_assert(WEIR_SOURCE_MAX == kWords.size());
+  return word(kWords, resource);
+}
+
+std::string source_state_text(std::uint32_t state) {
+  static constexpr std::array<const char*, 4> kWords{"not started", "listing", "watching",
+                                                     "retrying"};
+  static_assert(WEIR_SOURCE_RETRYING + 1 == kWords.size());
   return word(kWords, state);
 }
 

@@ -21,6 +21,9 @@ std::string name_text(const weir_name& name);                 // "default/web:ht
 std::string address_text(const weir_addr& address);           // "10.0.0.1", "fd00::1"
 std::string end_text(const weir_addr& address, __be16 port);  // "10.0.0.1:80", "[fd00::1]:80"
 std::string mac_text(const __u8 (&mac)[6]);                   // "02:00:00:00:00:01"
+std::string source_kind_text(std::uint32_t kind);             // "kubernetes"
+std::string source_resource_text(std::uint32_t resource);     // "services"
+std::string source_state_text(std::uint32_t state);           // "watching"
 // The device's name, or "if7" once it is gone; empty for 0.
 std::string device_text(std::uint32_t ifindex);
 

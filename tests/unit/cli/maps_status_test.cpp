@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "kernel/attach.hpp"
+#include "kernel/source_state.hpp"
 #include "node/sysctl.hpp"
 #include "unit/cli/command_line.hpp"
 #include "unit/cli/pinned_maps.hpp"
@@ -90,7 +91,7 @@ TEST_CASE("status: the fill of every table") {
 
   const auto status = run_json(command(maps, {"status"}));
   const auto& tables = status["tables"];
-  CHECK(tables.Size() == 25);
+  CHECK(tables.Size() == 26);
   const auto entries = [&](const char* name) {
     return row_of(tables, "table", name)["entries"].GetUint64();
   };
@@ -110,6 +111,85 @@ TEST_CASE("status: the fill of every table") {
     // Nothing of a trie is allocated before its first entry.
     CHECK((table["bytes"].GetUint64() > 0 || name == "weir_source_range"));
   }
+}
+
+TEST_CASE("status: how the agent stands with its source") {
+  PinnedMaps maps;
+  CHECK(run_json(command(maps, {"status"}))["source"].IsNull());  // no agent of this build has run
+  REQUIRE(kernel::SourceState::open(maps.pins(), WEIR_SOURCE_MANIFESTS));
+  const auto manifests = run_json(command(maps, {"status"}));
+  CHECK(std::string{manifests["source"]["kind"].GetString()} == "manifests");
+  CHECK(manifests["source"]["resources"].Size() == 0);
+
+  auto state = kernel::SourceState::open(maps.pins(), WEIR_SOURCE_KUBERNETES);
+  REQUIRE(state);
+  const auto row = [&](const char* resource, const char* field) -> std::string {
+    const auto status = run_json(command(maps, {"status"}));
+    CHECK(std::string{status["source"]["kind"].GetString()} == "kubernetes");
+    REQUIRE(status["source"]["resources"].Size() == 3);
+    const auto& value = row_of(status["source"]["resources"], "resource", resource)[field];
+    if (value.IsNull()) return "null";
+    return value.IsString() ? value.GetString() : std::to_string(value.GetUint64());
+  };
+  CHECK(row("services", "state") == "not started");
+  CHECK(row("services", "last_heard") == "null");
+  CHECK(row("services", "last_heard_seconds_ago") == "null");
+  const auto begin = static_cast<std::uint64_t>(std::time(nullptr));
+  state->note(WEIR_SOURCE_SERVICES, WEIR_SOURCE_LISTING, false);
+  CHECK(row("services", "state") == "listing");
+  CHECK(row("services", "last_heard") == "null");
+  state->note(WEIR_SOURCE_SERVICES, WEIR_SOURCE_WATCHING, true);
+  CHECK(row("services", "state") == "watching");
+  CHECK(std::stoull(row("services", "last_heard")) >= begin);
+  CHECK(std::stoull(row("services", "last_heard_seconds_ago")) < 60);
+  CHECK(row("services", "restarts") == "0");
+  state->note(WEIR_SOURCE_SERVICES, WEIR_SOURCE_WATCHING, true);
+  CHECK(row("services", "restarts") == "0");
+  state->note(WEIR_SOURCE_SERVICES, WEIR_SOURCE_RETRYING, false);
+  CHECK(row("services", "restarts") == "1");
+  state->note(WEIR_SOURCE_SERVICES, WEIR_SOURCE_LISTING, false);
+  CHECK(row("services", "restarts") == "1");
+  state->note(WEIR_SOURCE_NODE, WEIR_SOURCE_RETRYING, false);
+  CHECK(row("node", "state") == "retrying");
+  CHECK(row("endpointslices", "state") == "not started");
+  CHECK(std::stoull(row("node", "since")) >= begin);
+  CHECK(std::stoull(row("node", "seconds")) < 60);
+}
+
+TEST_CASE("status: since when a state is, and what is long ago") {
+  PinnedMaps maps;
+  const auto now = static_cast<std::uint64_t>(std::time(nullptr));
+  auto raw = maps.array<weir_source>("weir_source");
+  raw[WEIR_SOURCE_SERVICES] = {.heard = now - 5000,
+                               .since = now - 700,
+                               .restarts = 12,
+                               .kind = WEIR_SOURCE_KUBERNETES,
+                               .state = WEIR_SOURCE_RETRYING};
+  const auto status = run_json(command(maps, {"status"}));
+  const auto& services = row_of(status["source"]["resources"], "resource", "services");
+  CHECK(services["since"].GetUint64() == now - 700);
+  CHECK(services["seconds"].GetUint64() - 700 < 60);
+  CHECK(services["last_heard"].GetUint64() == now - 5000);
+  CHECK(services["last_heard_seconds_ago"].GetUint64() - 5000 < 60);
+  CHECK(services["restarts"].GetUint64() == 12);
+  // Again the same state: that it is in since then stays.
+  auto state = kernel::SourceState::open(maps.pins(), WEIR_SOURCE_KUBERNETES);
+  raw[WEIR_SOURCE_NODE].since = now - 50;
+  state->note(WEIR_SOURCE_NODE, WEIR_SOURCE_NOT_STARTED, true);
+  CHECK(raw[WEIR_SOURCE_NODE].since == now - 50);
+  state->note(WEIR_SOURCE_NODE, WEIR_SOURCE_WATCHING, true);
+  CHECK(raw[WEIR_SOURCE_NODE].since >= now);
+}
+
+TEST_CASE("status: tables of an agent that did not have the source's map") {
+  const PinnedMaps maps;
+  REQUIRE(unlink(maps.pins().map("weir_source").c_str()) == 0);
+  const auto status = run_json(command(maps, {"status"}));
+  CHECK(status["source"].IsNull());
+  CHECK(status["tables"].Size() == 25);
+  const auto state = kernel::SourceState::open(maps.pins(), WEIR_SOURCE_KUBERNETES);
+  REQUIRE_FALSE(state);
+  CHECK(state.error().message().find("weir_source") != std::string::npos);
 }
 
 TEST_CASE("status: the health of the expiry timer") {
@@ -155,7 +235,7 @@ TEST_CASE("status shows what is attached where, and cleanup takes it off") {
   const auto removed = run_json(command(maps, {"cleanup"}));
   CHECK(removed["attachments_removed"].GetUint64() == 1);
   CHECK(removed["programs_removed"].GetUint64() == 1);
-  CHECK(removed["maps_removed"].GetUint64() == 25);
+  CHECK(removed["maps_removed"].GetUint64() == 26);
   CHECK_FALSE(std::filesystem::exists(maps.pins().path()));
   // The device is free again: its program is gone, and not only the pin.
   __u32 id = 1;
@@ -243,7 +323,7 @@ TEST_CASE("drops: summed over the CPUs, zeros on request") {
 TEST_CASE("map list: layout and size") {
   PinnedMaps maps;
   const auto rows = run_json(command(maps, {"map", "list"}));
-  CHECK(rows.Size() == 25);
+  CHECK(rows.Size() == 26);
   CHECK(std::string{rows[0]["map"].GetString()} == "weir_address");
   const auto& flow = row_of(rows, "map", "weir_flow");
   CHECK(std::string{flow["type"].GetString()} == "hash");

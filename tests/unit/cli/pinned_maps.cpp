@@ -72,6 +72,8 @@ constexpr std::array kLayouts{
     Layout{"weir_device", BPF_MAP_TYPE_HASH, 4, sizeof(weir_device), kEntries, 0},
     Layout{"weir_counter", BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, WEIR_COUNTER_MAX, 0},
     Layout{"weir_name", BPF_MAP_TYPE_HASH, 4, sizeof(weir_name), kEntries, 0},
+    Layout{"weir_source", BPF_MAP_TYPE_ARRAY, 4, sizeof(weir_source), WEIR_SOURCE_MAX,
+           BPF_F_MMAPABLE},
     Layout{"weir_stream", BPF_MAP_TYPE_ARRAY, 4, sizeof(weir_stream_set), kEntries, 0},
     Layout{"weir_peer", BPF_MAP_TYPE_LRU_HASH, sizeof(weir_socket_key), sizeof(weir_peer), kEntries,
            0},
@@ -80,12 +82,15 @@ constexpr std::array kLayouts{
     Layout{"weir_xdp_tx", BPF_MAP_TYPE_DEVMAP_HASH, 4, 4, kEntries, 0},
 };
 
-void make(const kernel::Pins& pins, const Layout& layout) {
+// `entries` in place of kEntries.
+void make(const kernel::Pins& pins, const Layout& layout, std::uint32_t entries) {
+  const bool scaled = layout.entries % kEntries == 0;
+  const auto room = scaled ? layout.entries / kEntries * entries : layout.entries;
   bpf_map_create_opts options{};
   options.sz = sizeof options;
   options.map_flags = layout.flags;
   const UniqueFd fd{
-      bpf_map_create(layout.type, layout.name, layout.key, layout.value, layout.entries, &options)};
+      bpf_map_create(layout.type, layout.name, layout.key, layout.value, room, &options)};
   INFO(layout.name);
   if (!fd && errno == EPERM) skip("create a map");
   REQUIRE(fd);
@@ -94,10 +99,11 @@ void make(const kernel::Pins& pins, const Layout& layout) {
 
 }  // namespace
 
-PinnedMaps::PinnedMaps() : pins_{fmt::format("/sys/fs/bpf/weircli-{}", getpid())} {
+PinnedMaps::PinnedMaps(std::uint32_t entries)
+    : pins_{fmt::format("/sys/fs/bpf/weircli-{}", getpid())} {
   enter_namespaces();
   REQUIRE(pins_.create());
-  for (const auto& layout : kLayouts) make(pins_, layout);
+  for (const auto& layout : kLayouts) make(pins_, layout, entries);
 }
 
 PinnedMaps::~PinnedMaps() {

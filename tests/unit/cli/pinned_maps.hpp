@@ -19,7 +19,7 @@ inline constexpr std::uint32_t kEntries = 64;
 // of it is left, however the test ends. Skips the whole test where that is not permitted.
 class PinnedMaps {
  public:
-  PinnedMaps();
+  explicit PinnedMaps(std::uint32_t entries = kEntries);
   PinnedMaps(const PinnedMaps&) = delete;
   PinnedMaps& operator=(const PinnedMaps&) = delete;
   ~PinnedMaps();
