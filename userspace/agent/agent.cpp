@@ -23,11 +23,13 @@
 #include "kernel/grace.hpp"
 #include "kernel/objects.hpp"
 #include "kernel/pins.hpp"
+#include "kernel/source_state.hpp"
 #include "kernel/tables.hpp"
 #include "node/monitor.hpp"
 #include "node/sysctl.hpp"
 #include "plan/follower.hpp"
 #include "plan/gone.hpp"
+#include "serve/metrics.hpp"
 #include "source/manifests/manifests.hpp"
 
 namespace weir::agent {
@@ -150,7 +152,9 @@ class Agent {
   bool read_now_ = true;           // a publication is due to a refresh() of the source
   StateChanges unpublished_;       // what follower_ has not been told of yet
   std::set<std::string> refused_;  // lines that are in the log already
-  std::optional<Health> health_;   // from serve() on; last, so that its sockets close first
+  serve::Metrics metrics_;
+  std::optional<kernel::SourceState> source_state_;
+  std::optional<Health> health_;  // from serve() on; last, so that its sockets close first
 };
 
 // Everything that can refuse comes before anything that changes the kernel.
@@ -197,6 +201,10 @@ Result<> Agent::open_kernel() {
   auto programmed = tables_->adopt();
   if (!programmed) return fail(std::move(programmed.error()), "read the tables back");
   follower_.emplace(std::move(*programmed), options_.limits);
+  if (auto ok = metrics_.read_tables(pins_, options_.metrics_services); !ok) return ok;
+  auto source_state = kernel::SourceState::open(pins_, WEIR_SOURCE_MANIFESTS);
+  if (!source_state) return std::unexpected{std::move(source_state.error())};
+  source_state_.emplace(std::move(*source_state));
   // An agent that was killed in the middle of a publication has not waited for its end.
   kernel::wait_for_running_programs();
   auto edges = Edges::open(pins_, *objects_, options_);
@@ -225,15 +233,19 @@ void Agent::report_refused(const std::vector<FrontendConflict>& conflicts,
     if (!refused_.contains(line) && ++fresh <= kMostLines) log::error("not programmed: {}", line);
   if (fresh > kMostLines) log::error("not programmed: {} more", fresh - kMostLines);
   refused_ = std::move(lines);
+  metrics_.refused(refused.size(), conflicts.size());
 }
 
 Result<> Agent::publish() {
-  unpublished_.merge(source_->take_changes());
+  unpublished_.merge(tell(metrics_, source_->take_changes(), source_->state()));
   health_->begin(source_->state());
+  metrics_.sync_began();
   if (auto ok = program(); !ok) {
+    metrics_.sync_failed();
     retry_later();
     return ok;
   }
+  metrics_.sync_done();
   const StateChanges changes = std::exchange(unpublished_, {});
   health_->done(source_->state(), changes, monitor_->network());
   return {};
@@ -340,6 +352,7 @@ void Agent::on_network() {
   if (!changed) return log::error("follow the node's devices: {}", changed.error().message());
   if (!*changed) return;
   edges_->follow(monitor_->network());
+  metrics_.attached(edges_->attached());
   if (auto ok = publish(); !ok) log::error("{}", ok.error().message());
 }
 
@@ -349,13 +362,14 @@ Result<> Agent::serve() {
     loop_->stop();
   });
   if (!signals) return signals;
-  auto health = Health::start(options_);
+  auto health = Health::start(options_, metrics_);
   if (!health) return std::unexpected{std::move(health.error())};
   health_.emplace(std::move(*health));
   // Tables first: a program that is attached finds all it needs.
   if (auto ok = publish(); !ok) return ok;
   read_now_ = false;
   if (auto ok = edges_->start(monitor_->network()); !ok) return ok;
+  metrics_.attached(edges_->attached());
   host_edge_->start(options_.socket_lb == SocketLb::host, options_.cgroup_path);
   log::info("{} services, node {}, programs {}", follower_->tables().services.size(),
             options_.node_name, objects_->adopted() ? "adopted" : "loaded");

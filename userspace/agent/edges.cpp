@@ -104,6 +104,7 @@ Result<> Edges::attach_direction(const node::Attachment& at, kernel::Direction d
 
 Result<> Edges::attach_xdp(const node::NodeNetwork& network, const node::Attachment& at) {
   const kernel::LinkName link{.ifindex = at.ifindex, .hook = kernel::Hook::xdp};
+  xdp_.erase(at.ifindex);
   const auto* device = network.find(at.ifindex);
   // What comes out of a tunnel has been through its carrier's queue: XDP is for the carrier.
   if (options_->xdp == XdpMode::off || !at.ethernet || !device || device->tunnel())
@@ -121,7 +122,10 @@ Result<> Edges::attach_xdp(const node::NodeNetwork& network, const node::Attachm
     }
   }
   auto outcome = kernel::attach_xdp(objects_->program("weir_xdp"), at.ifindex, mode, pins_.links());
-  if (outcome) return {};
+  if (outcome) {
+    xdp_[at.ifindex] = mode;
+    return {};
+  }
   if (options_->xdp != XdpMode::automatic) return std::unexpected{std::move(outcome.error())};
   log::warning("{}: without XDP, tc does all the work: {}", at.name, outcome.error().message());
   return {};
@@ -138,6 +142,18 @@ Result<> Edges::attach(const node::NodeNetwork& network, const node::Attachment&
   return {};
 }
 
+std::vector<serve::AttachedDevices> Edges::attached() const {
+  std::vector<serve::AttachedDevices> kinds;
+  for (const auto& [ifindex, attachment] : attached_) {
+    const auto xdp = xdp_.find(ifindex);
+    const auto mode = attachment.edge == node::Edge::pod || xdp == xdp_.end() ? "tc"
+                      : xdp->second == kernel::XdpMode::native                ? "xdp-native"
+                                                                              : "xdp-generic";
+    kinds.push_back({.edge = edge_name(attachment.edge), .mode = mode, .devices = 1});
+  }
+  return kinds;
+}
+
 void Edges::detach(std::uint32_t ifindex) {
   using enum kernel::Hook;
   const auto hooks = tcx_ ? std::vector{xdp, tcx_ingress, tcx_egress}
@@ -147,6 +163,7 @@ void Edges::detach(std::uint32_t ifindex) {
       log::warning("{}", ok.error().message());
   }
   attached_.erase(ifindex);
+  xdp_.erase(ifindex);
 }
 
 // Devices that are no longer edges, and pins of devices that are no more.
@@ -166,6 +183,7 @@ void Edges::detach_others(const node::NodeNetwork& network,
       detach(ifindex);
     } else {
       attached_.erase(ifindex);
+      xdp_.erase(ifindex);
     }
   }
 }

@@ -16,6 +16,7 @@
 #include "node/classify.hpp"
 #include "node/devices.hpp"
 #include "node/xdp_support.hpp"
+#include "serve/metrics.hpp"
 
 namespace weir::agent {
 
@@ -32,6 +33,8 @@ class Edges {
   void follow(const node::NodeNetwork& network);
   // Whether frames can be redirected into a device may change without any event: look again.
   void refresh_redirects(const node::NodeNetwork& network);
+  // How many devices have programs, by edge and mode.
+  [[nodiscard]] std::vector<serve::AttachedDevices> attached() const;
 
  private:
   Edges(kernel::Pins pins, const kernel::Objects& objects, const Options& options, bool tcx,
@@ -61,7 +64,8 @@ class Edges {
   std::map<std::uint32_t, weir_device> written_;  // what weir_device holds
   std::set<std::uint32_t> redirectable_;          // what weir_xdp_tx holds
   std::map<std::uint32_t, node::Attachment> attached_;
-  std::set<std::uint32_t> complained_;  // devices whose failure is in the log already
+  std::map<std::uint32_t, kernel::XdpMode> xdp_;  // of attached_ those that have it
+  std::set<std::uint32_t> complained_;            // devices whose failure is in the log already
 };
 
 }  // namespace weir::agent

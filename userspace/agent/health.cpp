@@ -8,8 +8,17 @@
 
 namespace weir::agent {
 
-Result<Health> Health::start(const Options& options) {
-  auto server = serve::HealthServer::start(options.healthz);
+StateChanges tell(serve::Metrics& metrics, StateChanges changes, const ClusterState& cluster) {
+  if (changes.whole)
+    metrics.changed(cluster.services.size(), cluster.slices.size());
+  else if (!changes.services.empty() || !changes.slices.empty())
+    metrics.changed(changes.services.size(), changes.slices.size());
+  return changes;
+}
+
+Result<Health> Health::start(const Options& options, serve::Metrics& metrics) {
+  auto server =
+      serve::HealthServer::start({.healthz = options.healthz, .metrics = options.metrics}, metrics);
   if (!server) return std::unexpected{std::move(server.error())};
   return Health{options, std::move(*server)};
 }

@@ -15,9 +15,13 @@
 
 namespace weir::agent {
 
+// Says to the metrics how many objects changed, and passes the changes on.
+StateChanges tell(serve::Metrics& metrics, StateChanges changes, const ClusterState& cluster);
+
 class Health {
  public:
-  static Result<Health> start(const Options& options);
+  // `metrics` is served too, and outlives this.
+  static Result<Health> start(const Options& options, serve::Metrics& metrics);
 
   // A publication of this state begins. Where it fails, the checks stay as they are, as do the
   // tables, and the next one begins where this one did.

@@ -70,6 +70,10 @@ struct Options {
 
   // Where /healthz and /livez are; none: nowhere.
   std::optional<serve::ListenAddress> healthz = serve::ListenAddress{.address = {}, .port = 10'256};
+  // Where /metrics is; none: nowhere.
+  std::optional<serve::ListenAddress> metrics =
+      serve::ListenAddress{.address = Address::parse("127.0.0.1").value(), .port = 10'249};
+  std::uint32_t metrics_services = 1000;  // that have series of their own
 
   std::string pin_path = kernel::kDefaultPinPath;
   std::string sysctl_path = node::kSysctlPath;

@@ -17,6 +17,7 @@ namespace {
 using agent::Options;
 
 constexpr std::uint16_t kHealthzPort = 10'256;
+constexpr std::uint16_t kMetricsPort = 10'249;
 
 Result<> store(Result<std::chrono::seconds> value, std::chrono::seconds& to) {
   if (!value) return std::unexpected{std::move(value.error())};
@@ -53,6 +54,13 @@ Result<> store_blocks(const Values& values, std::vector<Cidr>& to) {
 // The most is what fits the kernel's tables and the ABI's 32-bit ids.
 Result<> store_limit(const std::string& text, std::uint32_t& to, std::uint32_t most = 1U << 28) {
   auto number = parse_number(text, 1, most);
+  if (!number) return std::unexpected{std::move(number.error())};
+  to = static_cast<std::uint32_t>(*number);
+  return {};
+}
+
+Result<> store_count(const std::string& text, std::uint32_t& to) {
+  auto number = parse_number(text, 0, WEIR_MAX_SERVICES);
   if (!number) return std::unexpected{std::move(number.error())};
   to = static_cast<std::uint32_t>(*number);
   return {};
@@ -97,7 +105,8 @@ Result<> store_node_port_addresses(const Values& values, std::vector<std::string
 }
 
 // As kube-proxy takes it: the port may be left out.
-Result<> store_healthz(const std::string& text, std::optional<serve::ListenAddress>& to) {
+Result<> store_listen(const std::string& text, std::uint16_t port,
+                      std::optional<serve::ListenAddress>& to) {
   if (text.empty()) {
     to.reset();
     return {};
@@ -108,7 +117,7 @@ Result<> store_healthz(const std::string& text, std::optional<serve::ListenAddre
   };
   if (!end || !whole(end->block) || text.find('/') != text.npos)
     return fail("{}: expected an address, IP:PORT or [IPv6]:PORT, or nothing", text);
-  to = {.address = end->block.base, .port = end->port.value_or(kHealthzPort)};
+  to = {.address = end->block.base, .port = end->port.value_or(port)};
   return {};
 }
 
@@ -183,9 +192,18 @@ constexpr std::array kFlags{
     RunFlag{"source-port-range", "A-B...",
             "Ports of source NAT, at most two ranges (61000-65535 1024-29999)", true,
             [](const Values& v, Options& o) { return store_source_ports(v, o.source_ports); }},
-    RunFlag{"healthz-bind-address", "IP[:PORT]",
-            "Where /healthz and /livez are; empty: nowhere (0.0.0.0:10256)", false,
-            [](const Values& v, Options& o) { return store_healthz(v[0], o.healthz); }},
+    RunFlag{
+        "healthz-bind-address", "IP[:PORT]",
+        "Where /healthz and /livez are; empty: nowhere (0.0.0.0:10256)", false,
+        [](const Values& v, Options& o) { return store_listen(v[0], kHealthzPort, o.healthz); }},
+    RunFlag{
+        "metrics-bind-address", "IP[:PORT]", "Where /metrics is; empty: nowhere (127.0.0.1:10249)",
+        false,
+        [](const Values& v, Options& o) { return store_listen(v[0], kMetricsPort, o.metrics); }},
+    RunFlag{"metrics-services", "N",
+            "Service ports with metrics of their own, those with the most connections (1000)",
+            false,
+            [](const Values& v, Options& o) { return store_count(v[0], o.metrics_services); }},
     RunFlag{"pin-path", "DIR", "Where the tables are pinned, on a bpf file system", false,
             [](const Values& v, Options& o) { return store_text(v[0], o.pin_path); }},
     RunFlag{"sysctl-path", "DIR",

@@ -7,8 +7,9 @@
 
 namespace weir::serve {
 
-Result<std::unique_ptr<HealthServer>> HealthServer::start(std::optional<ListenAddress> healthz) {
-  std::unique_ptr<HealthServer> server{new HealthServer{healthz}};
+Result<std::unique_ptr<HealthServer>> HealthServer::start(const FixedAddresses& fixed,
+                                                          Metrics& metrics) {
+  std::unique_ptr<HealthServer> server{new HealthServer{fixed, metrics}};
   auto http = HttpServer::start();
   if (!http) return fail(std::move(http.error()), "serve health");
   server->http_ = std::move(*http);
@@ -20,19 +21,25 @@ Reply HealthServer::answer(std::string_view path) const {
   const ProxyHealth health{.healthy = sync_.healthy(std::chrono::steady_clock::now()),
                            .last_updated = sync_.last_updated(),
                            .now = std::chrono::system_clock::now()};
-  if (path == "/livez") return livez_reply(health);
-  if (path == "/healthz") return healthz_reply(health, eligible_);
-  return not_found_reply();
+  if (path != "/livez" && path != "/healthz") return not_found_reply();
+  const bool livez = path == "/livez";
+  auto reply = livez ? livez_reply(health) : healthz_reply(health, eligible_);
+  metrics_.answered(livez ? Probe::livez : Probe::healthz, reply.status);
+  return reply;
 }
 
 void HealthServer::serve(const std::vector<HealthCheck>& checks,
                          const std::vector<Address>& addresses) {
   std::vector<Site> sites;
-  sites.reserve(1 + (checks.size() * addresses.size()));
-  if (healthz_)
-    sites.push_back({.name = "healthz", .at = *healthz_, .handler = [this](std::string_view path) {
-                       return answer(path);
-                     }});
+  sites.reserve(2 + (checks.size() * addresses.size()));
+  if (fixed_.healthz)
+    sites.push_back({.name = "healthz",
+                     .at = *fixed_.healthz,
+                     .handler = [this](std::string_view path) { return answer(path); }});
+  if (fixed_.metrics)
+    sites.push_back({.name = "metrics",
+                     .at = *fixed_.metrics,
+                     .handler = [this](std::string_view path) { return metrics_.answer(path); }});
   for (const auto& check : checks) {
     for (const auto& address : addresses) {
       sites.push_back({.name = fmt::format("health check of {}", check.service.to_string()),

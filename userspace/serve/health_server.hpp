@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// /healthz, /livez and every healthCheckNodePort of a node.
+// /healthz, /livez, /metrics and every healthCheckNodePort of a node.
 #pragma once
 
 #include <atomic>
@@ -10,14 +10,22 @@
 #include "base/result.hpp"
 #include "serve/health.hpp"
 #include "serve/http_server.hpp"
+#include "serve/metrics.hpp"
 #include "serve/sync_health.hpp"
 
 namespace weir::serve {
 
+// Where what is always there is served; without an address, nowhere.
+struct FixedAddresses {
+  std::optional<ListenAddress> healthz;  // /healthz and /livez
+  std::optional<ListenAddress> metrics;
+};
+
 class HealthServer {
  public:
-  // At first only /healthz and /livez; without an address, not even these.
-  static Result<std::unique_ptr<HealthServer>> start(std::optional<ListenAddress> healthz);
+  // At first only what is at the fixed addresses. What is answered there counts in `metrics`, which
+  // outlives the server.
+  static Result<std::unique_ptr<HealthServer>> start(const FixedAddresses& fixed, Metrics& metrics);
   HealthServer(const HealthServer&) = delete;
   HealthServer& operator=(const HealthServer&) = delete;
   ~HealthServer() = default;
@@ -30,10 +38,11 @@ class HealthServer {
   void serve(const std::vector<HealthCheck>& checks, const std::vector<Address>& addresses);
 
  private:
-  explicit HealthServer(std::optional<ListenAddress> healthz) : healthz_{healthz} {}
+  HealthServer(const FixedAddresses& fixed, Metrics& metrics) : fixed_{fixed}, metrics_{metrics} {}
   [[nodiscard]] Reply answer(std::string_view path) const;
 
-  std::optional<ListenAddress> healthz_;
+  FixedAddresses fixed_;
+  Metrics& metrics_;
   SyncHealth sync_;
   std::atomic<bool> eligible_{true};
   // Last, so that its thread ends before what that looks at.

@@ -151,6 +151,28 @@ TEST_CASE("run: where /healthz and /livez are") {
   }
 }
 
+TEST_CASE("run: where /metrics is, and how many services have metrics of their own") {
+  const auto metrics = [](const std::string& text) -> std::string {
+    const auto at = options_of({"--metrics-bind-address", text}).metrics;
+    return at ? endpoint_text(at->address, at->port) : "nowhere";
+  };
+  const auto none = options_of({}).metrics;
+  REQUIRE(none);
+  CHECK(endpoint_text(none->address, none->port) == "127.0.0.1:10249");
+  CHECK(options_of({}).metrics_services == 1000);
+  CHECK(metrics("0.0.0.0") == "0.0.0.0:10249");
+  CHECK(metrics("[fd00::1]:8080") == "[fd00::1]:8080");
+  CHECK(metrics("") == "nowhere");
+  CHECK(options_of({"--metrics-bind-address="}).metrics == std::nullopt);
+  CHECK(options_of({"--metrics-bind-address="}).healthz->port == 10'256);
+  CHECK(options_of_file("manifests: /m\nmetrics-bind-address: 10.0.0.1:1\n").metrics->port == 1);
+  CHECK(options_of({"--metrics-services=0"}).metrics_services == 0);
+  CHECK(options_of({"--metrics-services=77"}).metrics_services == 77);
+  for (const std::string bad : {"-1", "x", "16777216", ""})
+    CHECK(run({"run", "--manifests", "/m", "--metrics-services=" + bad}).status == 2);
+  CHECK(run({"run", "--manifests", "/m", "--metrics-bind-address", "10249"}).status == 2);
+}
+
 TEST_CASE("run: sizes, lifetimes, ports, path and level") {
   const auto o = options_of({"--max-services=1", "--max-backends=2", "--max-slots=3",
                              "--max-flows=4", "--max-half-open=5", "--tcp-timeout=6s",

@@ -57,7 +57,8 @@ std::unique_ptr<HttpServer> start(const HttpEngine::Limits& limits = {}) {
 }
 
 std::unique_ptr<HealthServer> start_health(std::optional<ListenAddress> healthz) {
-  auto server = HealthServer::start(healthz);
+  static Metrics metrics;
+  auto server = HealthServer::start({.healthz = healthz, .metrics = {}}, metrics);
   REQUIRE(server);
   return std::move(*server);
 }
