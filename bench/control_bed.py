@@ -49,12 +49,15 @@ class Bed:
         return [*shell.inside(self.id), "setpriv", "--pdeathsig", "KILL", *command]
 
     def start(self, manifests, tracer=()):
+        return self.follow("--manifests", str(manifests), tracer=tracer)
+
+    def follow(self, *source, tracer=()):
         """Returns when the agent was started: on the clock of time.monotonic()."""
         self.log = self.path / "log"
         with open(self.log, "wb") as log:
             begin = time.monotonic()
             self.agent = subprocess.Popen(self.inside(
-                *tracer, self.weir, "run", "--manifests", str(manifests), "--node-name", "node-0",
+                *tracer, self.weir, "run", *source, "--node-name", "node-0",
                 "--uplink", "eth0", "--pod-interface", "pod*", "--xdp", "off", "--socket-lb", "off",
                 "--healthz-bind-address", "", "--pin-path", self.pins, "--log-level", "debug"),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -97,7 +97,7 @@ class Control:
 
     def up(self):
         self.directory.mkdir(parents=True)
-        topology.build_control(self.running.ns, ADDRESS)
+        self.build_network()
         certificates.signing_key(self.directory / "accounts.key")
         self.trust(certificates.Authority(self.directory))
         self.start_etcd()
@@ -107,6 +107,9 @@ class Control:
         self.wait(lambda: self.api.call("GET", "/apis/discovery.k8s.io/v1/endpointslices"),
                   "EndpointSlices")
         return self
+
+    def build_network(self):
+        topology.build_control(self.running.ns, ADDRESS)
 
     def down(self):
         self.server.stop()
