@@ -75,6 +75,13 @@ void EventLoop::disarm(TimerId id) {
   timerfd_settime(found->second.fd.get(), 0, &kNever, nullptr);
 }
 
+void EventLoop::drop_timer(TimerId id) {
+  const auto found = timers_.find(id);
+  if (found == timers_.end()) return;
+  unwatch(found->second.fd.get());
+  timers_.erase(found);
+}
+
 Result<> EventLoop::on_signal(const std::vector<int>& signals, std::function<void(int)> callback) {
   sigset_t set;
   sigemptyset(&set);

@@ -40,6 +40,8 @@ class EventLoop {
   [[nodiscard]] bool armed(TimerId id) const;
   // It will not call back unless it is set again. An unknown timer is none.
   void disarm(TimerId id);
+  // disarm(), and gives back what the timer took.
+  void drop_timer(TimerId id);
 
   // Blocks the signals for this thread and calls back when one arrives.
   Result<> on_signal(const std::vector<int>& signals, std::function<void(int)> callback);
