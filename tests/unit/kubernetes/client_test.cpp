@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The client and a server in the clear on loopback: bodies, ends, silence, calls within calls.
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
@@ -127,6 +130,31 @@ TEST_CASE("a limit for the whole", "[kubernetes-client]") {
   REQUIRE(bed.wait({&probe}));
   CHECK(probe.trouble() == "GET " + bed.client->server().text() + "/pieces: not done within 1 s");
   CHECK(probe.pieces >= 4);
+}
+
+TEST_CASE("the kernel notices a dead peer", "[kubernetes-client]") {
+  Plain bed;
+  CHECK(bed.ask("/hello") == "hello");
+  const auto option = [](int fd, int level, int name) {
+    int value = -1;
+    socklen_t length = sizeof value;
+    ::getsockopt(fd, level, name, &value, &length);
+    return value;
+  };
+  int found = 0;
+  for (int fd = 3; fd < 256; ++fd) {
+    sockaddr_in peer{};
+    socklen_t length = sizeof peer;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) != 0) continue;
+    if (ntohs(peer.sin_port) != bed.server.port()) continue;
+    ++found;
+    CHECK(option(fd, SOL_SOCKET, SO_KEEPALIVE) == 1);
+    CHECK(option(fd, IPPROTO_TCP, TCP_KEEPIDLE) +
+              option(fd, IPPROTO_TCP, TCP_KEEPINTVL) * option(fd, IPPROTO_TCP, TCP_KEEPCNT) ==
+          30);
+    CHECK(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT) == 30'000);
+  }
+  CHECK(found == 1);
 }
 
 TEST_CASE("what was silent is not asked again on its connection", "[kubernetes-client]") {
