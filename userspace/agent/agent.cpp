@@ -288,6 +288,7 @@ Result<> Agent::program() {
     return fail(std::move(done.error()), "publish");
   }
   report_published(step, timing);
+  metrics_.addresses(follower_->tables().addresses.size());
   // What so many needed for a moment is a multiple of what is kept of them.
   constexpr std::size_t kMany = 100'000;
   if (step.operations.size() > kMany) malloc_trim(0);

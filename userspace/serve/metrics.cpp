@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <exception>
 #include <iterator>
 #include <mutex>
@@ -145,6 +146,7 @@ struct Metrics::Families {
   std::optional<Clock::time_point> began;
   const Metrics::Date started = std::chrono::system_clock::now();
 
+  std::atomic<std::size_t> addresses{0};
   std::unique_ptr<TableMetrics> tables;
   prometheus::TextSerializer serializer;
 
@@ -200,6 +202,10 @@ void Metrics::refused(std::size_t services, std::size_t conflicts) {
   families_->conflicts.Set(static_cast<double>(conflicts));
 }
 
+void Metrics::addresses(std::size_t count) {
+  families_->addresses = count;
+}
+
 void Metrics::attached(std::span<const AttachedDevices> kinds) {
   for (const char* edge : {"uplink", "pod"})
     for (const char* mode : {"tc", "xdp-native", "xdp-generic"}) {
@@ -240,7 +246,7 @@ void Metrics::watch_received(Watched resource, std::size_t bytes) {
 }
 
 Result<> Metrics::read_tables(const kernel::Pins& pins, std::size_t services) {
-  auto tables = TableMetrics::open(pins, services);
+  auto tables = TableMetrics::open(pins, services, families_->addresses);
   if (!tables) return fail(std::move(tables.error()), "open the tables for metrics");
   families_->tables = std::move(*tables);
   return {};

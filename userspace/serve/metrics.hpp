@@ -65,6 +65,8 @@ class Metrics {
   void programmed(std::span<const Date> triggers);
   // Service ports that did not fit, and frontends that two of them claim: as of now.
   void refused(std::size_t services, std::size_t conflicts);
+  // Entries of weir_address, of which there may be more than a scrape has time to count.
+  void addresses(std::size_t count);
   // All there are now; what is not named is none.
   void attached(std::span<const AttachedDevices> kinds);
 

@@ -236,16 +236,18 @@ MetricFamily scrape_failures(std::size_t count) {
                         static_cast<double>(count));
 }
 
-Result<std::unique_ptr<TableMetrics>> TableMetrics::open(const kernel::Pins& pins,
-                                                         std::size_t services) {
+Result<std::unique_ptr<TableMetrics>> TableMetrics::open(
+    const kernel::Pins& pins, std::size_t services, const std::atomic<std::size_t>& addresses) {
   auto reader = TableReader::open(pins);
   if (!reader) return std::unexpected{std::move(reader.error())};
-  return std::unique_ptr<TableMetrics>{new TableMetrics{std::move(*reader), services}};
+  return std::unique_ptr<TableMetrics>{new TableMetrics{std::move(*reader), services, addresses}};
 }
 
 std::vector<MetricFamily> TableMetrics::Collect() const {
   std::vector<MetricFamily> families;
   if (auto reading = reader_.read()) {
+    for (auto& fill : reading->tables)
+      if (fill.table == "weir_address") fill.entries = addresses_.load();
     families = table_families(*reading);
     std::ranges::move(services_.make(reading->services), std::back_inserter(families));
   } else {

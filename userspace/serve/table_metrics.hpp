@@ -6,6 +6,7 @@
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <unordered_map>
@@ -48,18 +49,21 @@ prometheus::MetricFamily scrape_failures(std::size_t count);
 
 class TableMetrics : public prometheus::Collectable {
  public:
-  static Result<std::unique_ptr<TableMetrics>> open(const kernel::Pins& pins, std::size_t services);
+  // `addresses`, which outlives this: entries of weir_address, as far as the agent has said.
+  static Result<std::unique_ptr<TableMetrics>> open(const kernel::Pins& pins, std::size_t services,
+                                                    const std::atomic<std::size_t>& addresses);
 
   // By one thread. Tables that cannot be read are none, and weir_scrape_failures_total says so.
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
-  TableMetrics(TableReader reader, std::size_t services)
-      : reader_{std::move(reader)}, services_{services} {}
+  TableMetrics(TableReader reader, std::size_t services, const std::atomic<std::size_t>& addresses)
+      : reader_{std::move(reader)}, services_{services}, addresses_{addresses} {}
 
   // The library's interface calls it const to read; this remembers what it has read.
   mutable TableReader reader_;
   mutable ServiceFamilies services_;
+  const std::atomic<std::size_t>& addresses_;
   mutable std::size_t failures_ = 0;
 };
 

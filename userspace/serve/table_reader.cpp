@@ -109,7 +109,6 @@ struct TableReader::Maps {
   std::optional<MappedArray<weir_backend>> backend;
   std::optional<MappedArray<weir_stat>> stat;
   std::optional<MappedArray<weir_state>> state;
-  std::optional<Map<weir_addr, weir_address>> address;
   std::optional<Map<weir_service_key, weir_service>> service;
   std::optional<Map<__u32, weir_device>> device;
   std::optional<Map<__u32, weir_name>> name;
@@ -145,7 +144,6 @@ Result<> TableReader::Maps::open_maps(const kernel::Pins& pins) {
   if (auto ok = open_array(pins, "weir_backend", backend); !ok) return ok;
   if (auto ok = open_array(pins, "weir_stat", stat); !ok) return ok;
   if (auto ok = open_array(pins, "weir_state", state); !ok) return ok;
-  if (auto ok = open_hash(pins, "weir_address", address); !ok) return ok;
   if (auto ok = open_hash(pins, "weir_service", service); !ok) return ok;
   if (auto ok = open_hash(pins, "weir_device", device); !ok) return ok;
   return open_hash(pins, "weir_name", name);
@@ -207,7 +205,6 @@ Result<> TableReader::Maps::count_hashes(Entries& entries) const {
     entries[table] = *counted;
     return {};
   };
-  if (auto ok = add("weir_address", count(*address)); !ok) return ok;
   if (auto ok = add("weir_service", count(*service)); !ok) return ok;
   return add("weir_device", count(*device));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The numbers in the pinned maps, read beside the agent that writes them: what a scrape is made of.
-// The time that it takes grows with services, backends and addresses, and not with flows: their
-// number is what the kernel half keeps of each backend.
+// The time that it takes grows with services and backends, and not with flows: their number is what
+// the kernel half keeps of each backend.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,8 @@ struct ServiceReading {
 };
 
 struct TableFill {
-  std::string table;  // "weir_slot"
-  std::optional<std::uint64_t>
-      entries;  // none: to count them would be a walk over flows or clients
+  std::string table;                     // "weir_slot"
+  std::optional<std::uint64_t> entries;  // none: to count them takes too long
   std::uint64_t limit = 0;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The registry: what the agent says, as it stands in the text.
 #include <cmath>
+#include <filesystem>
 #include <thread>
 
 #include "serve/health_server.hpp"
@@ -19,6 +20,11 @@ namespace {
 
 double now() {
   return std::chrono::duration<double>{std::chrono::system_clock::now().time_since_epoch()}.count();
+}
+
+double open_descriptors() {
+  const std::filesystem::directory_iterator all{"/proc/self/fd"};
+  return static_cast<double>(std::distance(begin(all), end(all))) - 1;  // without its own
 }
 
 // Upper bounds of a histogram without labels, but for +Inf; checks that its numbers add up.
@@ -183,6 +189,7 @@ TEST_CASE("this process, as others see it") {
   CHECK(text.value("process_start_time_seconds") <= now() + 1);
   CHECK(text.value("process_start_time_seconds") > now() - 600);
   CHECK(text.value("process_max_fds") >= 10);
+  CHECK(text.value("process_open_fds") == open_descriptors());
   const UniqueFd one{dup(2)};
   CHECK(Exposition{metrics.text()}.value("process_open_fds") == text.value("process_open_fds") + 1);
   const double before = text.value("process_cpu_seconds_total");

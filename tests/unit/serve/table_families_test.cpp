@@ -107,11 +107,16 @@ TEST_CASE("the sum of the others never falls, and does not jump") {
         Found{{"d/b", 21}, {"other", 8}});
   // A service that goes takes nothing away.
   CHECK(connections(made(families, {reading(2, "d/b", 21)})) == Found{{"d/b", 21}, {"other", 8}});
-  // An id of another service, and a service that began anew, count from nothing.
+  // An id of another service, which may come between two scrapes, and a service that began anew,
+  // count from nothing.
   CHECK(connections(made(families, {reading(2, "d/b", 21), reading(1, "d/n", 15)})) ==
         Found{{"d/b", 21}, {"other", 23}});
   CHECK(connections(made(families, {reading(2, "d/b", 21), reading(1, "d/n", 2)})) ==
         Found{{"d/b", 21}, {"other", 25}});
+  const auto text = made(families, {reading(2, "d/b", 21), reading(1, "d/m", 3)});
+  CHECK(connections(text) == Found{{"d/b", 21}, {"other", 28}});
+  CHECK(text.value("weir_service_packets_total", other()) == 280);
+  CHECK(text.value("weir_service_bytes_total", other()) == 2800);
 }
 
 TEST_CASE("the number of series does not grow with the services") {

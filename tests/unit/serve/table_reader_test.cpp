@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <ctime>
 #include <map>
 
 #include "serve/metrics.hpp"
@@ -13,13 +14,23 @@
 
 using namespace std::chrono_literals;
 using namespace weir;
-using test::address;
 using test::Exposition;
 using test::PinnedMaps;
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+// Of this thread: others may keep the machine busy.
+std::chrono::nanoseconds cpu_time() {
+  timespec spent{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+  return std::chrono::seconds{spent.tv_sec} + std::chrono::nanoseconds{spent.tv_nsec};
+}
+
+#ifdef __SANITIZE_ADDRESS__
+constexpr auto kMost = 400ms;
+#else
+constexpr auto kMost = 100ms;
+#endif
 
 void put_name(PinnedMaps& maps, std::uint32_t id, const std::string& name) {
   maps.put("weir_name", id, test::reading(id, name, 0).name);
@@ -81,7 +92,6 @@ TEST_CASE("services: names, counts, and the flows of all their backends") {
 
 TEST_CASE("the fill of the tables, and which are not counted") {
   PinnedMaps maps;
-  maps.put("weir_address", address("10.96.0.10"), weir_address{.bits = WEIR_ADDRESS_SERVICE});
   maps.put("weir_device", __u32{1}, weir_device{});
   maps.put("weir_service", weir_service_key{}, weir_service{});
   put_name(maps, 1, "a/b");
@@ -94,8 +104,7 @@ TEST_CASE("the fill of the tables, and which are not counted") {
   maps.array<weir_state>("weir_state")[0].queued = 23;
   maps.put("weir_half_udp", weir_flow_key{}, weir_flow{});
   const auto reading = read(maps);
-  CHECK(entries(reading) == std::map<std::string, std::uint64_t>{{"weir_address", 1},
-                                                                 {"weir_backend", 0},
+  CHECK(entries(reading) == std::map<std::string, std::uint64_t>{{"weir_backend", 0},
                                                                  {"weir_current", 2},
                                                                  {"weir_device", 1},
                                                                  {"weir_expiry", 23},
@@ -166,31 +175,29 @@ TEST_CASE("a scrape of 10,000 services takes less than 100 ms") {
     weir_service_key key{};
     key.addr.word[3] = i;
     maps.put("weir_service", key, weir_service{.id = i, .frontend = 1, .zero = {}});
-    maps.put("weir_address", key.addr, weir_address{.bits = 1});
   }
   for (std::uint32_t i = 1; i <= kBackends; ++i) {
     backend[i].state = WEIR_BACKEND_ACTIVE;
     backend[i].service = 1 + i % kServices;
     backend[i].live = 3;
-    weir_addr key{};
-    key.word[3] = i << 8;
-    maps.put("weir_address", key, weir_address{.bits = 8});
   }
   serve::Metrics metrics;
   REQUIRE(metrics.read_tables(maps.pins(), 1000));
+  metrics.addresses(110'000);
   auto best = 1h + 0ns;
   std::string text;
   for (int i = 0; i < 5; ++i) {
-    const auto begin = Clock::now();
+    const auto begin = cpu_time();
     text = metrics.text();
-    best = std::min<std::chrono::nanoseconds>(best, Clock::now() - begin);
+    best = std::min<std::chrono::nanoseconds>(best, cpu_time() - begin);
   }
   const Exposition exposed{text};
   CHECK(exposed.value("weir_services") == kServices);
   CHECK(exposed.value("weir_services_summed") == kServices - 1000);
   CHECK(exposed.value("weir_table_entries", {{"table", "weir_backend"}}) == kBackends);
   CHECK(exposed.value("weir_table_entries", {{"table", "weir_slot"}}) == kBackends);
+  CHECK(exposed.value("weir_table_entries", {{"table", "weir_address"}}) == 110'000);
   fmt::print("measured: scrape of {} services, {} backends: {:.1f} ms, {} bytes\n", kServices,
              kBackends, std::chrono::duration<double, std::milli>{best}.count(), text.size());
-  CHECK(best < 100ms);
+  CHECK(best < kMost);
 }
