@@ -4,7 +4,8 @@ import pathlib
 import time
 import unittest
 
-from cluster import apiproxy, base, certificates, client, faults, kubeconfig, live, rest, scene, services
+from cluster import (apiproxy, apiserver, base, certificates, client, faults, kubeconfig, live, rest,
+                     scene, services)
 
 WEB = services.Offer("web", 141)
 LATE = services.Offer("late", 142)
@@ -175,7 +176,9 @@ class Rotation(live.LiveScene):
         self.becomes("pod2b", scene.INSIDE, WEB.cluster_ip)
 
     def refused(self, authority, token):
-        server = rest.Client(self.control.namespace, ("10.90.0.2", 6443), authority, token=token)
+        place = (apiserver.ADDRESS[4], apiserver.PORT)
+        server = rest.Client(self.control.namespace, place, authority, token=token)
+        self.addCleanup(server.close)
         with self.assertRaises(rest.Refused) as caught:
             server.call("GET", "/api/v1/services")
         self.assertEqual(caught.exception.code, 401)

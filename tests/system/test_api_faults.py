@@ -108,6 +108,9 @@ class Faults(live.LiveScene):
                 self.assertEqual(live.programmed(each), wanted[each], base.tail(each.log()))
         self.assertFalse(late)
 
+    def report(self):
+        """Who differs says so, with the fault and the log; the others have nothing to tell."""
+
     @property
     def everybody(self):
         return [*self.followers, self.quiet]

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """As in a pod: the service account of deploy/, its token and no right more than what it uses."""
 import json
+import pathlib
 import unittest
 
 from cluster import agent, apiserver, base, client, kubeconfig, live, scene, services
 
-RULES = agent.SOURCE / "deploy/kubernetes/rbac.yaml"
+DEPLOYED = ("serviceaccount.yaml", "rbac.yaml")
 WEB = services.Offer("web", 161)
 OTHER = services.Offer("other", 162)
 # A mount namespace with the files where a pod has them; /run is the tests' own there.
@@ -34,22 +35,29 @@ class Rights(live.LiveScene):
     @classmethod
     def prepare_agents(cls):
         """Both use what a pod finds: the address from the environment, token and authority from files."""
-        cls.applied = json.loads(cls.control.kubectl("apply", "-f", str(RULES), "-o", "json"))["items"]
+        files = [word for name in DEPLOYED
+                 for word in ("-f", str(agent.SOURCE / "deploy/kubernetes" / name))]
+        cls.applied = json.loads(cls.control.kubectl("apply", *files, "-o", "json"))["items"]
         account = next(each for each in cls.applied if each["kind"] == "ServiceAccount")["metadata"]
         cls.user = f"system:serviceaccount:{account['namespace']}:{account['name']}"
-        files = cls.control.directory / "account"
-        files.mkdir()
-        authority = cls.control.authority.certificate()
-        kubeconfig.replace(files / "token", cls.control.token(account["name"], account["namespace"]))
-        kubeconfig.replace(files / "namespace", account["namespace"])
-        with open(authority, encoding="utf-8") as certificate:
-            kubeconfig.replace(files / "ca.crt", certificate.read())
+        files = cls.write_account(account)
         for each in cls.cluster.agents.values():
             each.source = []
             each.start(tracer=("env", f"KUBERNETES_SERVICE_HOST={apiserver.ADDRESS[4]}",
                                f"KUBERNETES_SERVICE_PORT={apiserver.PORT}",
                                "unshare", "--mount", "sh", "-c", AS_POD, str(files)))
         cls.cluster.wait_serving("kubernetes")
+
+    @classmethod
+    def write_account(cls, account):
+        """The three files that a kubelet puts into a pod."""
+        directory = cls.control.directory / "account"
+        directory.mkdir()
+        certificate = pathlib.Path(cls.control.authority.certificate())
+        kubeconfig.replace(directory / "token", cls.control.token(account["name"], account["namespace"]))
+        kubeconfig.replace(directory / "namespace", account["namespace"])
+        kubeconfig.replace(directory / "ca.crt", certificate.read_text(encoding="utf-8"))
+        return directory
 
     def asked(self):
         """{(verb, group, resource, subresource): codes} of what the account asked of the server."""
@@ -72,12 +80,12 @@ class Rights(live.LiveScene):
     def test_rights_are_enough_and_no_more(self):
         self.serve(WEB, "pod1b")
         self.becomes("pod1b", scene.INSIDE, WEB.cluster_ip)
+        self.same()
         # What a person must be told of, by an Event: an address that two Services want.
         self.serve(OTHER, "pod2b", externalIPs=list(WEB.external_ip.address.values()))
-        self.same()
         self.kubectl("label", "node", "node1", "turn=1")
-        used = ("create", "", "events", None)
-        self.assertTrue(client.eventually(lambda: used in self.asked(), 20), self.asked())
+        self.assertTrue(client.eventually(lambda: any(
+            what[0] == "create" and what[2] == "events" for what in self.asked()), 20), self.asked())
         self.assertEqual({what: codes for what, codes in self.asked().items()
                           if codes & {401, 403}}, {})
         self.assertEqual(set(self.asked()), self.granted())

@@ -29,7 +29,7 @@ def setUpModule():
 
 def recorded(name):
     """(status, body)"""
-    head, _, body = (RECORDED / f"{name}.response").read_bytes().partition(b"\n\n")
+    head, _, body = (RECORDED / f"{name}.response").read_bytes().partition(b"\r\n\r\n")
     return int(head.split()[1]), body
 
 
@@ -153,6 +153,9 @@ class Stage:
         self.authority.issue("server", "/CN=scripted", "serverAuth", apiserver.SUBJECT_NAMES)
         self.admin = running.directory / "control/agent.conf"
         kubeconfig.write(self.admin, "https://unused.invalid", self.authority.certificate(), token="any")
+
+    def down(self):
+        """As a cluster asks of its control."""
 
 
 class Replay(base.ClusterCase):

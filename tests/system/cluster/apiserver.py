@@ -112,6 +112,7 @@ class Control:
         topology.build_control(self.running.ns, ADDRESS)
 
     def down(self):
+        self.forget_connection()
         self.server.stop()
         self.etcd.stop()
 
@@ -122,7 +123,7 @@ class Control:
         self.authority = authority
         authority.issue("server", "/CN=kube-apiserver", "serverAuth", SUBJECT_NAMES)
         authority.issue("admin", PRIVILEGED, "clientAuth")
-        self.client = None
+        self.forget_connection()
         self.write_kubeconfig(self.admin, **self.certificate_of("admin"))
 
     def certificate_of(self, user):
@@ -157,7 +158,7 @@ class Control:
         self.wait_ready()
 
     def wait_ready(self):
-        self.client = None
+        self.forget_connection()
         self.wait(lambda: self.api.call("GET", "/readyz"), "readiness")
 
     def wait(self, question, what):
@@ -170,10 +171,15 @@ class Control:
                 if time.monotonic() > end or not self.server.running():
                     raise TimeoutError(f"kube-apiserver: no {what}: {error}\n{self.etcd.tail()}\n"
                                        f"{self.server.tail()}") from error
-            self.client = None
+            self.forget_connection()
             time.sleep(0.05)
 
     # ---- the API ----
+
+    def forget_connection(self):
+        if self.client is not None:
+            self.client.close()
+        self.client = None
 
     @property
     def api(self):

@@ -47,6 +47,9 @@ class Client:
         netns.call(namespace, self.connection.connect)
         self.connection.auto_open = False  # a later one would not be over there
 
+    def close(self):
+        self.connection.close()
+
     def call(self, method, path, body=None, content_type=None):
         """The object that is answered; Refused for a status from 400 on."""
         headers = self.headers | ({"Content-Type": content_type} if content_type else {})
