@@ -100,7 +100,7 @@ class Faults(live.LiveScene):
         late = set(self.everybody)
 
         def there():
-            late.difference_update([each for each in late if live.programmed(each) == wanted[each]])
+            late.difference_update([each for each in late if live.holds(each, wanted[each])])
             return not late
         client.eventually(there, PROGRAMMED_TIMEOUT, 0.1)
         for each in late:

@@ -168,13 +168,14 @@ class Replay(base.ClusterCase):
             node = solo.Solo(number)
             solo.build(cls.cluster, node)
             follower = solo.Follower(cls.cluster, node)
+            follower.node_name = NODE
             cls.addClassCleanup(follower.close)
             follower.proxy.inject(script, times=1000)
             cls.followers[title] = follower
 
     def test_every_way_ends_in_the_same_state(self):
         for each in self.followers.values():
-            each.start("--node-name", NODE)
+            each.start()
         wanted = truth.expected(*(end_state(resource) for resource in LISTS), NODE)
         self.assertEqual({name for name, _, _ in wanted},
                          {"default/kubernetes:https", "default/svc-1", "default/svc-3"})
@@ -182,7 +183,7 @@ class Replay(base.ClusterCase):
 
         def there():
             for title in [title for title, each in left.items()
-                          if self.at_end(title) and live.programmed(each) == wanted]:
+                          if self.at_end(title) and live.holds(each, wanted)]:
                 del left[title]
             return not left
         client.eventually(there, TIMEOUT, 0.1)

@@ -41,6 +41,8 @@ class Agent:
         self.binary = binary
         self.namespace = namespace
         self.node = node
+        self.node_name = node.name
+        self.environment = {}
         self.source = ["--manifests", str(manifests)]
         self.variant = variant
         self.pin_path = f"{names.BPFFS}/{namespace}"
@@ -56,7 +58,7 @@ class Agent:
                               if self.variant.join == "vxlan" else [])
         repeated = [("--uplink", uplinks), ("--service-cidr", plan.SERVICE_CIDR.values()),
                     ("--load-balancer-pool", plan.LOAD_BALANCER_POOL.values())]
-        return ["run", *self.source, "--node-name", self.node.name,
+        return ["run", *self.source, "--node-name", self.node_name,
                 "--pin-path", self.pin_path, "--xdp", self.variant.xdp,
                 *(word for option, values in repeated for value in values for word in (option, value))]
 
@@ -67,11 +69,11 @@ class Agent:
     def start(self, *more, tracer=()):
         """Appends to the node's log. Does not wait: see wait_serving()."""
         # LeakSanitizer is a tracer itself, and a process has only one.
-        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"} if tracer else None
+        leaks = {"ASAN_OPTIONS": "detect_leaks=0"} if tracer else {}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(*self.arguments(), *more, tracer=tracer),
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=environment)
+                                            env=os.environ | self.environment | leaks)
 
     def running(self):
         return self.process is not None and self.process.poll() is None

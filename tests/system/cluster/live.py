@@ -76,7 +76,7 @@ class LiveScene(scene.Scene):
         """Until the tables of these agents (default: all) hold what the API's objects mean."""
         for each in agents or self.cluster.agents.values():
             wanted = self.truth(each.node.name)
-            client.eventually(lambda: programmed(each) == wanted, timeout, 0.05)
+            client.eventually(lambda: holds(each, wanted), timeout, 0.05)
             self.assertEqual(programmed(each), wanted, each.node.name)
 
     def unprogrammed(self, agent):
@@ -106,9 +106,15 @@ class LiveScene(scene.Scene):
         return pods
 
 
-def programmed(agent):
+def programmed(agent, question=truth.programmed):
     """None while there are no tables."""
     try:
-        return truth.programmed(agent)
+        return question(agent)
     except (shell.CommandFailed, json.JSONDecodeError):
         return None
+
+
+def holds(agent, wanted):
+    """Whether that is in its tables. The whole is only asked for where the outline fits."""
+    return (programmed(agent, truth.programmed_outline) == truth.outline(wanted)
+            and programmed(agent) == wanted)

@@ -47,11 +47,12 @@ class Loop:
 
     def close(self):
         async def end():
-            tasks = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
+        self.loop.set_exception_handler(lambda *_: None)  # what is cut off has nothing to tell
         self.run(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)

@@ -47,6 +47,8 @@ class Follower(agent.Agent):
         super().__init__(running.binary, running.ns(node.name), node, running.manifests.path,
                          running.variant, running.directory)
         self.proxy = apiproxy.Proxy(running.control, FIRST_PORT + node.number, tls).up()
+        # Memory that was given back counts as used for a while, with AddressSanitizer.
+        self.environment = {"ASAN_OPTIONS": "quarantine_size_mb=1"}
         self.follow(running.control.admin, self.proxy.url)
         running.agents[node.name] = self
 

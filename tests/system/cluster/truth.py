@@ -116,6 +116,16 @@ def expected(services, slices, nodes, node_name):
     return found
 
 
+def outline(tables):
+    """How many endpoints each has: what `weir service list` alone can tell."""
+    return {key: len(each["endpoints"]) for key, each in tables.items()}
+
+
+def programmed_outline(agent):
+    return {(row["service"], row["protocol"], row["family"]): row["cluster_endpoints"]
+            for row in agent.query("service", "list") if row["frontends"]}
+
+
 def programmed(agent):
     """What `weir service show` says of each service of `weir service list`; gone ones aside."""
     listed = {row["service"].split(":")[0] for row in agent.query("service", "list") if row["frontends"]}
