@@ -48,7 +48,7 @@ class Privileges(base.ClusterCase):
         for name in NUMBERS:
             with self.subTest(missing=name):
                 done = self.run_without(name, command=(
-                    "run", "--manifests", str(self.agent.manifests), "--healthz-bind-address=",
+                    "run", "--manifests", str(self.cluster.manifests.path), "--healthz-bind-address=",
                     "--pin-path", self.other_pins()))
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertEqual(done.stderr.splitlines(), [

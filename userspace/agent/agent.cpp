@@ -74,6 +74,7 @@ Result<> check_machine() {
   if (!capabilities) return std::unexpected{capabilities.error()};
   if (const auto missing = missing_capabilities(*capabilities); !missing.empty())
     return fail("missing {}: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", missing);
+  if (auto ok = kernel::bpf_allowed(); !ok) return ok;
   utsname name{};
   if (uname(&name) != 0) return {};
   const std::string_view release{static_cast<const char*>(name.release)};

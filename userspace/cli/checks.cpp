@@ -17,6 +17,7 @@
 #include "base/capabilities.hpp"
 #include "base/release.hpp"
 #include "kernel/attach.hpp"
+#include "kernel/objects.hpp"
 
 namespace weir::cli {
 namespace {
@@ -34,7 +35,12 @@ Check failed(std::string name, std::string detail) {
 Check check_capabilities() {
   const auto effective = effective_capabilities();
   if (!effective) return failed("capabilities", effective.error().message());
-  return judge_capabilities(*effective);
+  auto judged = judge_capabilities(*effective);
+  const auto allowed = kernel::bpf_allowed();
+  if (judged.verdict == Verdict::ok && !allowed)
+    return failed("capabilities",
+                  fmt::format("{}, but {}", judged.detail, allowed.error().message()));
+  return judged;
 }
 
 constexpr const char* kReserved = "net/ipv4/ip_local_reserved_ports";
@@ -181,6 +187,7 @@ Check judge_ports(const Ports& ports, node::PortRange local,
 
 std::vector<Check> judge_kube_proxy(const Netfilter& found) {
   std::vector<Check> checks;
+  checks.reserve(found.kube_proxy.size() + 1);
   for (const auto& [what, remove] : found.kube_proxy)
     checks.push_back(warning("kube_proxy", fmt::format("{}; to remove: {}", what, remove)));
   if (!found.unknown.empty())

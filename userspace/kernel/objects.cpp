@@ -264,6 +264,16 @@ std::map<std::string, std::uint32_t> map_sizes(const Limits& limits) {
   };
 }
 
+Result<> bpf_allowed() {
+  // No file has this name: whoever may ask is told so.
+  const UniqueFd none{bpf_obj_get("")};
+  if (!none && errno == EPERM)
+    return fail(
+        "bpf() is forbidden: by a seccomp profile that is older than CAP_BPF, or a security "
+        "module");
+  return {};
+}
+
 Result<UniqueFd> open_program(const Pins& pins, std::string_view name) {
   UniqueFd fd{bpf_obj_get(pins.program(name).c_str())};
   if (!fd) return fail(errno, "open program {}", pins.program(name));

@@ -49,6 +49,10 @@ class Objects {
   bool adopted_ = false;
 };
 
+// An error if the kernel refuses every call of bpf() whatever capabilities there are, as the
+// seccomp profile of a container can have it.
+Result<> bpf_allowed();
+
 // A pinned program, by its name.
 Result<UniqueFd> open_program(const Pins& pins, std::string_view name);
 

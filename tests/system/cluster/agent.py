@@ -135,6 +135,8 @@ class Agent:
         return {row["hook"]: row["program_id"] for row in self.query("status")["host_edge"]}
 
     def log(self):
+        if not self.log_path.exists():
+            return ""  # never started
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 
     def wait_until(self, condition, what, timeout=START_TIMEOUT):
