@@ -14,6 +14,7 @@ import yaml
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 DEPLOY = SOURCE / "deploy"
 BASE = DEPLOY / "kubernetes"
+MIGRATING = SOURCE / "docs/MIGRATING.md"
 OVERLAYS = [path.parent for path in sorted(DEPLOY.glob("overlays/*/kustomization.yaml"))]
 CAPABILITIES = ["BPF", "NET_ADMIN", "PERFMON"]
 
@@ -53,6 +54,14 @@ class Kustomize(unittest.TestCase):
         for one in listed:
             if not one["kind"].startswith("Cluster"):
                 self.assertEqual(one["metadata"]["namespace"], "kube-system", one["kind"])
+
+    def test_every_file_of_an_overlay_is_in_it_or_for_kubectl_patch(self):
+        for overlay in OVERLAYS:
+            files = {path.name for path in overlay.iterdir()} - {"kustomization.yaml"}
+            named = set(kustomization(overlay)["patchesStrategicMerge"])
+            others = {name for name in files - named
+                      if f"overlays/{overlay.name}/{name}" in MIGRATING.read_text(encoding="utf-8")}
+            self.assertEqual(files, named | others)
 
     def test_overlays_change_objects_that_are_there(self):
         self.assertEqual([path.name for path in OVERLAYS], ["k3s", "kubeadm"])
