@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <malloc.h>
-#include <sys/utsname.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,24 +12,21 @@
 #include <set>
 
 #include "agent/edges.hpp"
+#include "agent/feed.hpp"
 #include "agent/health.hpp"
 #include "agent/host_edge.hpp"
-#include "base/capabilities.hpp"
+#include "agent/notices.hpp"
+#include "agent/preflight.hpp"
+#include "agent/watching.hpp"
 #include "base/event_loop.hpp"
 #include "base/log.hpp"
-#include "base/release.hpp"
-#include "kernel/cgroup.hpp"
 #include "kernel/grace.hpp"
 #include "kernel/objects.hpp"
 #include "kernel/pins.hpp"
-#include "kernel/source_state.hpp"
 #include "kernel/tables.hpp"
 #include "node/monitor.hpp"
-#include "node/sysctl.hpp"
 #include "plan/follower.hpp"
 #include "plan/gone.hpp"
-#include "serve/metrics.hpp"
-#include "source/manifests/manifests.hpp"
 
 namespace weir::agent {
 namespace {
@@ -38,83 +34,6 @@ namespace {
 using namespace std::chrono_literals;
 
 enum Timer : EventLoop::TimerId { kReclaim, kRedirects, kSockets, kRetry };
-
-Result<kernel::DatapathSettings> datapath_settings(const Options& options) {
-  kernel::DatapathSettings settings{.source_ports = {},
-                                    .life_tcp = options.lifetimes.tcp,
-                                    .life_tcp_half_closed = options.lifetimes.tcp_half_closed,
-                                    .life_tcp_closing = options.lifetimes.tcp_closing,
-                                    .life_udp = options.lifetimes.udp,
-                                    .life_half = options.lifetimes.half_open,
-                                    .service_blocks = {}};
-  if (options.service_cidrs_given) settings.service_blocks = options.service_cidrs;
-  if (options.socket_lb == SocketLb::host) {
-    const auto cookie = kernel::netns_cookie();
-    if (!cookie) return std::unexpected{cookie.error()};
-    settings.netns = *cookie;
-  }
-  for (const auto& range : options.source_ports)
-    settings.source_ports.push_back(
-        {.first = range.first, .count = static_cast<__u16>(range.last - range.first + 1)});
-  return settings;
-}
-
-manifests::Options manifest_options(const Options& options) {
-  manifests::Options to;
-  to.paths = options.manifests;
-  to.service_cidrs = options.service_cidrs;
-  to.load_balancer_pools = options.load_balancer_pools;
-  to.node_port_first = options.node_ports.first;
-  to.node_port_last = options.node_ports.last;
-  return to;
-}
-
-Result<> check_machine() {
-  const auto capabilities = effective_capabilities();
-  if (!capabilities) return std::unexpected{capabilities.error()};
-  if (const auto missing = missing_capabilities(*capabilities); !missing.empty())
-    return fail("missing {}: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", missing);
-  if (auto ok = kernel::bpf_allowed(); !ok) return ok;
-  utsname name{};
-  if (uname(&name) != 0) return {};
-  const std::string_view release{static_cast<const char*>(name.release)};
-  const auto parsed = parse_kernel_release(release);  // a name of its own may be anything
-  if (parsed && *parsed < kOldestKernel)
-    return fail("kernel {} is too old: weir needs {}.{}", release, kOldestKernel.major,
-                kOldestKernel.minor);
-  return {};
-}
-
-// Source NAT must not draw a port that some process of the node may be given, or a node port.
-Result<> reserve_source_ports(const Options& options) {
-  std::vector<node::PortRange> ports;
-  ports.reserve(options.source_ports.size());
-  for (const auto& range : options.source_ports) ports.push_back({range.first, range.last});
-  auto reservation = node::reserve_ports(ports, {options.node_ports.first, options.node_ports.last},
-                                         options.sysctl_path);
-  if (!reservation && reservation.error().code() == std::errc::read_only_file_system)
-    return fail(
-        "{}; in a container, mount the node's /proc/sys/net and give --sysctl-path, or "
-        "reserve them on the node",
-        reservation.error().message());
-  if (!reservation) return fail(std::move(reservation.error()), "reserve ports for source NAT");
-  if (!reservation->contradicts.empty())
-    return fail("--source-port-range and --node-port-range overlap: {}",
-                node::format_ports(reservation->contradicts));
-  if (!reservation->added.empty())
-    log::info("reserved for source NAT, in net.ipv4.ip_local_reserved_ports: {}",
-              node::format_ports(reservation->added));
-  return {};
-}
-
-void warn_of_forwarding(const std::string& sysctl_path) {
-  auto forwarding = node::forwarding(sysctl_path);
-  if (!forwarding) return log::warning("{}", forwarding.error().message());
-  if (!forwarding->ipv4)
-    log::warning("net.ipv4.ip_forward is 0: IPv4 services on other nodes and in pods will fail");
-  if (!forwarding->ipv6)
-    log::warning("net.ipv6.conf.all.forwarding is 0: IPv6 services will fail likewise");
-}
 
 class Agent {
  public:
@@ -128,7 +47,9 @@ class Agent {
   Result<> publish();
   Result<> program();
   void retry_later();
-  void on_manifests();
+  Result<> begin();
+  Result<> attach();
+  void on_source();
   void on_network();
   [[nodiscard]] Result<NodeView> view() const;
   void report_published(const Follower::Step& step, const kernel::WriteTiming& timing) const;
@@ -144,17 +65,20 @@ class Agent {
   std::unique_ptr<EventLoop> loop_;
   UniqueFd lock_;
   std::optional<node::Monitor> monitor_;
-  std::unique_ptr<manifests::Source> source_;
+  std::unique_ptr<Feed> feed_;
   std::optional<kernel::Objects> objects_;
   std::optional<kernel::Tables> tables_;
   std::optional<Edges> edges_;
   std::optional<HostEdge> host_edge_;
   std::optional<Follower> follower_;
-  bool read_now_ = true;           // a publication is due to a refresh() of the source
-  StateChanges unpublished_;       // what follower_ has not been told of yet
-  std::set<std::string> refused_;  // lines that are in the log already
+  bool attached_ = false;                   // the edges follow the node's devices
+  Result<> ended_;                          // why the loop was stopped, if by an error
+  StateChanges unpublished_;                // what follower_ has not been told of yet
+  std::vector<kubernetes::Date> triggers_;  // of what is in it
+  std::set<std::string> refused_;           // lines that are in the log already
   serve::Metrics metrics_;
   std::optional<kernel::SourceState> source_state_;
+  Watching watching_{metrics_, source_state_};
   std::optional<Health> health_;  // from serve() on; last, so that its sockets close first
 };
 
@@ -172,10 +96,10 @@ Result<> Agent::open() {
   if (auto none = node::unmatched_uplinks(monitor_->network(), selection); !none.empty())
     return fail("--uplink {}: no such interface, or none that is up with Ethernet or IP frames",
                 none.front());
-  auto source = manifests::Source::open(manifest_options(options_));
-  if (!source) return fail(std::move(source.error()), "read manifests");
-  source_ = std::move(*source);
-  malloc_trim(0);  // of what it took to read them
+  auto feed = options_.manifests.empty() ? open_api(*loop_, options_, watching_)
+                                         : open_manifests(*loop_, options_);
+  if (!feed) return std::unexpected{std::move(feed.error())};
+  feed_ = std::move(*feed);
   return open_kernel();
 }
 
@@ -203,7 +127,8 @@ Result<> Agent::open_kernel() {
   if (!programmed) return fail(std::move(programmed.error()), "read the tables back");
   follower_.emplace(std::move(*programmed), options_.limits);
   if (auto ok = metrics_.read_tables(pins_, options_.metrics_services); !ok) return ok;
-  auto source_state = kernel::SourceState::open(pins_, WEIR_SOURCE_MANIFESTS);
+  auto source_state = kernel::SourceState::open(
+      pins_, options_.manifests.empty() ? WEIR_SOURCE_KUBERNETES : WEIR_SOURCE_MANIFESTS);
   if (!source_state) return std::unexpected{std::move(source_state.error())};
   source_state_.emplace(std::move(*source_state));
   // An agent that was killed in the middle of a publication has not waited for its end.
@@ -223,9 +148,7 @@ void Agent::report_refused(const std::vector<FrontendConflict>& conflicts,
                            const std::vector<Refused>& refused) {
   std::set<std::string> lines;
   for (const auto& one : conflicts)
-    lines.insert(fmt::format("{}: {} belongs to {} already", one.lost.to_string(),
-                             endpoint_text(Address{one.key.addr}, ntohs(one.key.port)),
-                             one.kept.to_string()));
+    lines.insert(fmt::format("{}: {}", one.lost.to_string(), text_of(one)));
   for (const auto& one : refused)
     lines.insert(fmt::format("{}: {}", one.service.to_string(), one.reason));
   constexpr std::size_t kMostLines = 20;
@@ -238,8 +161,12 @@ void Agent::report_refused(const std::vector<FrontendConflict>& conflicts,
 }
 
 Result<> Agent::publish() {
-  unpublished_.merge(tell(metrics_, source_->take_changes(), source_->state()));
-  health_->begin(source_->state());
+  Source& source = feed_->source();
+  if (!source.complete()) return {};
+  const auto triggers = feed_->take_triggers();
+  triggers_.insert(triggers_.end(), triggers.begin(), triggers.end());
+  unpublished_.merge(tell(metrics_, source.take_changes(), source.state()));
+  health_->begin(source.state());
   metrics_.sync_began();
   if (auto ok = program(); !ok) {
     metrics_.sync_failed();
@@ -247,16 +174,15 @@ Result<> Agent::publish() {
     return ok;
   }
   metrics_.sync_done();
+  metrics_.programmed(std::exchange(triggers_, {}));
   const StateChanges changes = std::exchange(unpublished_, {});
-  health_->done(source_->state(), changes, monitor_->network());
+  health_->done(source.state(), changes, monitor_->network());
   return {};
 }
 
 // Nobody may touch a manifest for a long time, and the kernel may be short of memory only now.
 void Agent::retry_later() {
-  auto armed = loop_->after(kRetry, 10s, [this] {
-    if (auto ok = publish(); !ok) log::error("{}", ok.error().message());
-  });
+  auto armed = loop_->after(kRetry, 10s, [this] { on_source(); });
   if (!armed) log::error("{}", armed.error().message());
 }
 
@@ -279,8 +205,9 @@ Result<> Agent::program() {
   const auto node = view();
   if (!node) return std::unexpected{node.error()};
   const auto live = [this](std::uint32_t index) { return tables_->live_flows(index); };
-  const auto step = follower_->to(source_->state(), *node, unpublished_, live);
+  const auto step = follower_->to(feed_->source().state(), *node, unpublished_, live);
   report_refused(step.conflicts, step.refused);
+  feed_->report(notices(step.conflicts, step.refused, options_.node_name));
   kernel::WriteTiming timing;
   if (auto done = tables_->execute(step.operations, &timing); !done) {
     // Part of it was done: what the maps say now is the truth to go on from.
@@ -304,7 +231,7 @@ void Agent::report_published(const Follower::Step& step, const kernel::WriteTimi
   const auto ms = [](std::chrono::nanoseconds time) {
     return std::chrono::duration<double, std::milli>{time}.count();
   };
-  const auto source = read_now_ ? source_->timing() : manifests::Timing{};
+  const auto source = feed_->timing();
   log::debug(
       "published: {} writes, {} services touched, ms: read {:.3f}, assemble {:.3f}, plan {:.3f}, "
       "reconcile {:.3f}, write {:.3f}, grace {:.3f}",
@@ -340,20 +267,17 @@ void Agent::sockets_later() {
   if (!armed) log::error("{}", armed.error().message());
 }
 
-void Agent::on_manifests() {
-  auto changed = source_->refresh();
-  if (!changed) return log::error("read manifests: {}", changed.error().message());
-  if (!*changed) return;
-  read_now_ = true;
-  if (auto ok = publish(); !ok) log::error("{}", ok.error().message());
-  read_now_ = false;
+void Agent::on_source() {
+  if (auto ok = publish(); !ok) return log::error("{}", ok.error().message());
+  if (attached_ || !feed_->source().complete()) return;
+  if (ended_ = attach(); !ended_) loop_->stop();
 }
 
 void Agent::on_network() {
   auto changed = monitor_->refresh();
   if (!changed) return log::error("follow the node's devices: {}", changed.error().message());
   if (!*changed) return;
-  edges_->follow(monitor_->network());
+  if (attached_) edges_->follow(monitor_->network());
   metrics_.attached(edges_->attached());
   if (auto ok = publish(); !ok) log::error("{}", ok.error().message());
 }
@@ -367,18 +291,34 @@ Result<> Agent::serve() {
   auto health = Health::start(options_, metrics_);
   if (!health) return std::unexpected{std::move(health.error())};
   health_.emplace(std::move(*health));
-  // Tables first: a program that is attached finds all it needs.
-  if (auto ok = publish(); !ok) return ok;
-  read_now_ = false;
+  if (auto ok = begin(); !ok) return ok;
+  if (auto ok = feed_->follow([this] { on_source(); }); !ok) return ok;
+  if (auto ok = loop_->watch(monitor_->fd(), [this] { on_network(); }); !ok) return ok;
+  if (auto ok = loop_->run(); !ok) return ok;
+  return std::move(ended_);
+}
+
+// Tables first: a program that is attached finds all it needs. Those of the last agent are good
+// until the source has been read, and pods that were born since get their programs.
+Result<> Agent::begin() {
+  if (feed_->source().complete()) {
+    if (auto ok = publish(); !ok) return ok;
+    return attach();
+  }
+  log::info("node {}, programs {}; {} services until the API has answered", options_.node_name,
+            objects_->adopted() ? "adopted" : "loaded", follower_->tables().services.size());
+  return follower_->tables().services.empty() ? Result<>{} : attach();
+}
+
+Result<> Agent::attach() {
   if (auto ok = edges_->start(monitor_->network()); !ok) return ok;
+  attached_ = true;
   metrics_.attached(edges_->attached());
   host_edge_->start(options_.socket_lb == SocketLb::host, options_.cgroup_path);
   log::info("{} services, node {}, programs {}", follower_->tables().services.size(),
             options_.node_name, objects_->adopted() ? "adopted" : "loaded");
-  if (auto ok = loop_->watch(source_->fd(), [this] { on_manifests(); }); !ok) return ok;
-  if (auto ok = loop_->watch(monitor_->fd(), [this] { on_network(); }); !ok) return ok;
   redirects_later();
-  return loop_->run();
+  return {};
 }
 
 }  // namespace

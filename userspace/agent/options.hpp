@@ -47,8 +47,12 @@ struct Lifetimes {
 };
 
 struct Options {
-  std::vector<std::string> manifests;  // files and directories, at least one
-  std::string node_name;               // never empty
+  // Where the cluster's state comes from: these files and directories, or if there are none, the
+  // Kubernetes API.
+  std::vector<std::string> manifests;
+  std::string kubeconfig;  // empty: $KUBECONFIG, else what a pod finds in its container
+  std::string server;      // URL of the API server; empty: what the configuration says
+  std::string node_name;   // never empty
 
   // Globs of interface names. No uplink glob: the devices with a route off the node.
   std::vector<std::string> uplinks;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::array kAliases{
     RunAlias{"hostname-override", "node-name", "NAME"},
+    RunAlias{"master", "server", "URL"},
     RunAlias{"nodeport-addresses", "node-port-address", "CIDR|primary,...", true},
 };
 

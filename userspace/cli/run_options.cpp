@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
 
 #include "cli/kube_proxy_flags.hpp"
 #include "cli/parse.hpp"
@@ -160,7 +161,14 @@ Result<> store_level(const std::string& text, log::Level& to) {
 constexpr std::array kFlags{
     RunFlag{"manifests", "PATH...", "Files and directories of YAML or JSON objects", true,
             [](const Values& v, Options& o) { return store_texts(v, o.manifests); }},
-    RunFlag{"node-name", "NAME", "This node in the manifests (the host name)", false,
+    RunFlag{
+        "kubeconfig", "FILE",
+        "How to reach the Kubernetes API, in place of --manifests ($KUBECONFIG, or in a pod its "
+        "service account)",
+        false, [](const Values& v, Options& o) { return store_text(v[0], o.kubeconfig); }},
+    RunFlag{"server", "URL", "The API server's address, not a Service's (that of the kubeconfig)",
+            false, [](const Values& v, Options& o) { return store_text(v[0], o.server); }},
+    RunFlag{"node-name", "NAME", "This node's name in the cluster (the host name)", false,
             [](const Values& v, Options& o) { return store_text(v[0], o.node_name); }},
     RunFlag{"uplink", "GLOB...",
             "Interfaces that lead off the node (those with a route off the node)", true,
@@ -247,6 +255,21 @@ constexpr std::array kFlags{
             [](const Values& v, Options& o) { return store_level(v[0], o.log_level); }},
 };
 
+// One source: what two say of the same Service nobody could tell apart.
+Result<> check_source(const Options& options) {
+  const bool api = !options.kubeconfig.empty() || !options.server.empty();
+  if (!options.manifests.empty() && api)
+    return fail("--manifests and --{}: expected one source, not both",
+                options.kubeconfig.empty() ? "server" : "kubeconfig");
+  const auto set = [](const char* name) {
+    const char* const value = std::getenv(name);
+    return value != nullptr && *value != '\0';
+  };
+  if (options.manifests.empty() && !api && !set("KUBECONFIG") && !set("KUBERNETES_SERVICE_HOST"))
+    return fail("expected --manifests or --kubeconfig; this is no pod of a cluster");
+  return {};
+}
+
 const RunFlag* find(std::string_view name) {
   const auto* found = std::ranges::find(kFlags, name, &RunFlag::name);
   return found == kFlags.end() ? nullptr : found;
@@ -295,7 +318,7 @@ Result<> apply_file(const std::vector<Setting>& file, Options& options) {
 }
 
 Result<> complete(Options& options) {
-  if (options.manifests.empty()) return fail("--manifests: expected at least one path");
+  if (auto ok = check_source(options); !ok) return ok;
   if (options.node_name.empty()) {
     std::array<char, HOST_NAME_MAX + 1> name{};
     if (gethostname(name.data(), name.size() - 1) != 0) return fail(errno, "ask for the host name");
