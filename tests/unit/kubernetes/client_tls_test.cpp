@@ -52,7 +52,7 @@ TEST_CASE("a server with the right certificate", "[kubernetes-tls]") {
   CHECK(bed.ask("/hello") == "hello");
   CHECK(bed.ask("/connection") == "1");
   CHECK(bed.ask("/connection") == "1");
-  CHECK(bed.ask("/cut") == "GET " + url(server) + "/cut: the body is shorter than announced");
+  CHECK(bed.ask("/cut") == "GET " + url(server) + "/cut: cut in the middle of the body");
   CHECK(bed.lines.count("status 200, HTTP/1, 5 bytes") == 1);
 
   // One that does not answer holds up no other, also where the server says nothing of HTTP/2.

@@ -21,9 +21,10 @@ struct Notice {
   enum class Type : std::uint8_t { warning, normal };
 
   Object object = Object::service;
-  std::string ns;                      // of a Node: ""
-  std::string name;                    // of the object
-  std::string uid;                     // may be empty
+  std::string ns;    // of a Node: ""
+  std::string name;  // of the object
+  // Of the object. May be empty; `kubectl describe service` then does not find the event.
+  std::string uid;
   std::string reason;                  // one word in CamelCase: "NoRoom"
   std::string note;                    // a line for a person
   std::string action = "Programming";  // what weir was about to do

@@ -127,7 +127,7 @@ void Exchange::prepare_login(const ClientConfig& config, const Credentials& cred
     const std::string_view token = credentials.token().reveal();
     const Secret line{"Authorization: Bearer " + std::string{token}};
     add_header(line.c_str());
-  } else if (!config.username.empty()) {
+  } else if (!config.username.empty() || !config.password.empty()) {
     set(CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
     set(CURLOPT_USERNAME, config.username.c_str());
     set(CURLOPT_PASSWORD, config.password.c_str());
@@ -245,7 +245,7 @@ Result<> Exchange::outcome(CURLcode code) const {
   curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &number);
   if (code == CURLE_COULDNT_CONNECT && number != 0)
     return fail(static_cast<int>(number), "{}{}", name_, way);
-  if (code == CURLE_PARTIAL_FILE) return fail("{}: the body is shorter than announced", name_);
+  if (code == CURLE_PARTIAL_FILE) return fail("{}: cut in the middle of the body", name_);
   // Only connecting has a timeout of libcurl's.
   if (code == CURLE_OPERATION_TIMEDOUT)
     return fail("{}{}: no connection within {} s", name_, way, kConnectTimeout.count());
