@@ -169,8 +169,12 @@ TEST_CASE("A server that went back in time is listed from nothing", "[kubernetes
   all.list_all(service_json("a", 1, "1"), "");
   const auto too_large =
       status_json(504, "Timeout", R"("causes":[{"reason":"ResourceVersionTooLarge"}])");
-  SECTION("as an event") { all.tell(kServices, event_json("ERROR", too_large)); }
-  SECTION("as a status") { all.server.answer(all.request(kServices, "watch=1"), 504, too_large); }
+  SECTION("as an event") {
+    all.tell(kServices, event_json("ERROR", too_large));
+  }
+  SECTION("as a status") {
+    all.server.answer(all.request(kServices, "watch=1"), 504, too_large);
+  }
   const auto id = all.request(kServices, "limit=");
   CHECK(all.target(id).find("resourceVersion=&") != std::string::npos);
   all.server.answer(id, 200, list_json("3", service_json("b", 2, "2")));

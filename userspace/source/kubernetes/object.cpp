@@ -57,9 +57,9 @@ void read_slice_into(const Field& root, const Value& value, Object& object) {
   if (!manifest.unserved) object.body = std::move(manifest.slice);
 }
 
-std::string joined(std::vector<manifests::Problem> problems) {
+std::string joined(const std::vector<manifests::Problem>& problems) {
   std::string text;
-  for (auto& problem : problems) text += (text.empty() ? "" : "; ") + problem.text;
+  for (const auto& problem : problems) text += (text.empty() ? "" : "; ") + problem.text;
   return text;
 }
 
