@@ -33,7 +33,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-enum Timer : EventLoop::TimerId { kReclaim, kRedirects, kSockets, kRetry };
+enum Timer : EventLoop::TimerId { kReclaim, kRedirects, kSockets, kRetry, kNotices };
 
 class Agent {
  public:
@@ -49,6 +49,7 @@ class Agent {
   void retry_later();
   Result<> begin();
   Result<> attach();
+  void tell();
   void on_source();
   void on_network();
   [[nodiscard]] Result<NodeView> view() const;
@@ -71,11 +72,12 @@ class Agent {
   std::optional<Edges> edges_;
   std::optional<HostEdge> host_edge_;
   std::optional<Follower> follower_;
-  bool attached_ = false;                   // the edges follow the node's devices
-  Result<> ended_;                          // why the loop was stopped, if by an error
-  StateChanges unpublished_;                // what follower_ has not been told of yet
-  std::vector<kubernetes::Date> triggers_;  // of what is in it
-  std::set<std::string> refused_;           // lines that are in the log already
+  bool attached_ = false;                    // the edges follow the node's devices
+  Result<> ended_;                           // why the loop was stopped, if by an error
+  StateChanges unpublished_;                 // what follower_ has not been told of yet
+  std::vector<kubernetes::Date> triggers_;   // of what is in it
+  std::vector<kubernetes::Notice> notices_;  // of the last publication
+  std::set<std::string> refused_;            // lines that are in the log already
   serve::Metrics metrics_;
   std::optional<kernel::SourceState> source_state_;
   Watching watching_{metrics_, source_state_};
@@ -165,7 +167,7 @@ Result<> Agent::publish() {
   if (!source.complete()) return {};
   const auto triggers = feed_->take_triggers();
   triggers_.insert(triggers_.end(), triggers.begin(), triggers.end());
-  unpublished_.merge(tell(metrics_, source.take_changes(), source.state()));
+  unpublished_.merge(agent::tell(metrics_, source.take_changes(), source.state()));
   health_->begin(source.state());
   metrics_.sync_began();
   if (auto ok = program(); !ok) {
@@ -207,7 +209,8 @@ Result<> Agent::program() {
   const auto live = [this](std::uint32_t index) { return tables_->live_flows(index); };
   const auto step = follower_->to(feed_->source().state(), *node, unpublished_, live);
   report_refused(step.conflicts, step.refused);
-  feed_->report(notices(step.conflicts, step.refused, options_.node_name));
+  notices_ = notices(step.conflicts, step.refused, options_.node_name);
+  tell();
   kernel::WriteTiming timing;
   if (auto done = tables_->execute(step.operations, &timing); !done) {
     // Part of it was done: what the maps say now is the truth to go on from.
@@ -267,6 +270,15 @@ void Agent::sockets_later() {
   if (!armed) log::error("{}", armed.error().message());
 }
 
+// Whether a port can be had shows later, and in another thread.
+void Agent::tell() {
+  auto all = notices(health_->unopened());
+  all.insert(all.begin(), notices_.begin(), notices_.end());
+  feed_->report(std::move(all));
+  if (auto armed = loop_->after(kNotices, 5s, [this] { tell(); }); !armed)
+    log::error("{}", armed.error().message());
+}
+
 void Agent::on_source() {
   if (auto ok = publish(); !ok) return log::error("{}", ok.error().message());
   if (attached_ || !feed_->source().complete()) return;
@@ -307,7 +319,9 @@ Result<> Agent::begin() {
   }
   log::info("node {}, programs {}; {} services until the API has answered", options_.node_name,
             objects_->adopted() ? "adopted" : "loaded", follower_->tables().services.size());
-  return follower_->tables().services.empty() ? Result<>{} : attach();
+  if (!follower_->tables().services.empty()) return attach();
+  health_->wait();
+  return {};
 }
 
 Result<> Agent::attach() {

@@ -41,6 +41,7 @@ bool Health::concerned(const ClusterState& cluster, const StateChanges& changes)
 void Health::done(const ClusterState& cluster, const StateChanges& changes,
                   const node::NodeNetwork& network) {
   server_->updated();
+  server_->set_programmed(true);
   if (concerned(cluster, changes)) checks_ = serve::health_checks(cluster, options_->node_name);
   server_->serve(*checks_, addresses(network));
 }

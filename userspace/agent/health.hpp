@@ -2,8 +2,10 @@
 // What the health servers are to say, told to them at each publication.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "agent/options.hpp"
@@ -23,6 +25,10 @@ class Health {
   // `metrics` is served too, and outlives this.
   static Result<Health> start(const Options& options, serve::Metrics& metrics);
 
+  // Nothing is programmed, and nothing will be until a source has answered.
+  void wait() { server_->set_programmed(false); }
+  // Services whose healthCheckNodePort something else on the node has, and why.
+  [[nodiscard]] std::map<ObjectKey, std::string> unopened() const { return server_->unopened(); }
   // A publication of this state begins. Where it fails, the checks stay as they are, as do the
   // tables, and the next one begins where this one did.
   void begin(const ClusterState& cluster);

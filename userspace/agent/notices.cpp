@@ -67,4 +67,12 @@ std::vector<Notice> notices(const std::vector<FrontendConflict>& conflicts,
   return all;
 }
 
+std::vector<Notice> notices(const std::map<ObjectKey, std::string>& unopened) {
+  std::vector<Notice> all;
+  all.reserve(unopened.size());
+  for (const auto& [key, why] : unopened)
+    all.push_back(about({key.ns, key.name}, "FailedToStartServiceHealthcheck", why));
+  return all;
+}
+
 }  // namespace weir::agent

@@ -2,9 +2,11 @@
 // What the planner had to leave out, as events on the objects that it is about. Pure.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "model/cluster.hpp"
 #include "plan/reconcile.hpp"
 #include "plan/tables.hpp"
 #include "source/kubernetes/events.hpp"
@@ -16,6 +18,9 @@ namespace weir::agent {
 std::vector<kubernetes::Notice> notices(const std::vector<FrontendConflict>& conflicts,
                                         const std::vector<Refused>& refused,
                                         const std::string& node);
+
+// Health checks that nobody can ask, and why. kube-proxy's reason.
+std::vector<kubernetes::Notice> notices(const std::map<ObjectKey, std::string>& unopened);
 
 // "10.0.0.1:80 belongs to default/web:http TCP IPv4 already", as the log has it too.
 std::string text_of(const FrontendConflict& conflict);

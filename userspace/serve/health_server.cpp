@@ -18,11 +18,12 @@ Result<std::unique_ptr<HealthServer>> HealthServer::start(const FixedAddresses& 
 }
 
 Reply HealthServer::answer(std::string_view path) const {
-  const ProxyHealth health{.healthy = sync_.healthy(std::chrono::steady_clock::now()),
-                           .last_updated = sync_.last_updated(),
-                           .now = std::chrono::system_clock::now()};
   if (path != "/livez" && path != "/healthz") return not_found_reply();
   const bool livez = path == "/livez";
+  const bool keeps_up = sync_.healthy(std::chrono::steady_clock::now());
+  const ProxyHealth health{.healthy = keeps_up && (livez || programmed_),
+                           .last_updated = sync_.last_updated(),
+                           .now = std::chrono::system_clock::now()};
   auto reply = livez ? livez_reply(health) : healthz_reply(health, eligible_);
   metrics_.answered(livez ? Probe::livez : Probe::healthz, reply.status);
   return reply;
@@ -40,9 +41,12 @@ void HealthServer::serve(const std::vector<HealthCheck>& checks,
     sites.push_back({.name = "metrics",
                      .at = *fixed_.metrics,
                      .handler = [this](std::string_view path) { return metrics_.answer(path); }});
+  names_.clear();
   for (const auto& check : checks) {
+    const auto name = fmt::format("health check of {}", check.service.to_string());
+    names_.emplace(name, check.service);
     for (const auto& address : addresses) {
-      sites.push_back({.name = fmt::format("health check of {}", check.service.to_string()),
+      sites.push_back({.name = name,
                        .at = {.address = address, .port = check.port},
                        .handler = [this, check](std::string_view) {
                          return health_check_reply(check,
@@ -51,6 +55,14 @@ void HealthServer::serve(const std::vector<HealthCheck>& checks,
     }
   }
   http_->serve(std::move(sites));
+}
+
+std::map<ObjectKey, std::string> HealthServer::unopened() const {
+  std::map<ObjectKey, std::string> all;
+  for (const auto& one : http_->unopened())
+    if (const auto check = names_.find(one.name); check != names_.end())
+      all.try_emplace(check->second, fmt::format("listen on {}: {}", one.at.to_string(), one.why));
+  return all;
 }
 
 }  // namespace weir::serve

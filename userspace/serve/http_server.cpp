@@ -56,7 +56,12 @@ Result<> HttpServer::open(const HttpEngine::Limits& limits) {
                                     [this](UniqueFd connection, const sockaddr_storage& peer) {
                                       engine_->add(std::move(connection), peer);
                                     },
-                                .all_accepted = [this] { engine_->run(); }});
+                                .all_accepted = [this] { engine_->run(); },
+                                .tried =
+                                    [this](std::vector<Unopened> unopened) {
+                                      const std::lock_guard lock{mutex_};
+                                      unopened_ = std::move(unopened);
+                                    }});
   return loop_->watch(wake_.get(), [this] { on_wake(); });
 }
 
@@ -98,6 +103,11 @@ void HttpServer::serve(std::vector<Site> sites) {
     next_ = std::move(sites);
   }
   wake();
+}
+
+std::vector<Unopened> HttpServer::unopened() const {
+  const std::lock_guard lock{mutex_};
+  return unopened_;
 }
 
 void HttpServer::wake() const {

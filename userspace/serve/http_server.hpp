@@ -28,6 +28,8 @@ class HttpServer {
   // All there is to serve from now on (see Listeners::serve). Returns at once. Handlers are called
   // in the server's thread, until it serves something else or is destroyed.
   void serve(std::vector<Site> sites);
+  // Of the sites, those that could not be opened when that was tried last.
+  [[nodiscard]] std::vector<Unopened> unopened() const;
 
  private:
   HttpServer() = default;
@@ -37,9 +39,10 @@ class HttpServer {
   void wake() const;
 
   UniqueFd wake_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::optional<std::vector<Site>> next_;  // by mutex_
   bool stopping_ = false;                  // by mutex_
+  std::vector<Unopened> unopened_;         // by mutex_
   // The thread's own.
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<HttpEngine> engine_;

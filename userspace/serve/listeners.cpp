@@ -70,6 +70,15 @@ void Listeners::open_missing() {
     open_.insert_or_assign(at, Listener{.name = name, .fd = std::move(*fd)});
   }
   if (!failed_.empty()) retry_later();
+  tell();
+}
+
+void Listeners::tell() const {
+  if (!events_.tried) return;
+  std::vector<Unopened> all;
+  for (const auto& [key, why] : failed_)
+    all.push_back({.name = key.second, .at = key.first, .why = why});
+  events_.tried(std::move(all));
 }
 
 void Listeners::retry_later() {

@@ -30,12 +30,22 @@ struct Site {
   Handler handler;
 };
 
+// A site that nobody can connect to, since something else on the node has its address.
+struct Unopened {
+  std::string name;
+  ListenAddress at;
+  std::string why;
+  friend bool operator==(const Unopened&, const Unopened&) = default;
+};
+
 class Listeners {
  public:
   using Accepted = std::function<void(UniqueFd connection, const sockaddr_storage& peer)>;
   struct Events {
     Accepted accepted;
     std::function<void()> all_accepted;  // of those that were waiting
+    // All that could not be opened, after each attempt to.
+    std::function<void(std::vector<Unopened>)> tried;
   };
 
   Listeners(EventLoop& loop, Events events) : loop_{loop}, events_{std::move(events)} {}
@@ -59,6 +69,7 @@ class Listeners {
 
   void close_unwanted();
   void open_missing();
+  void tell() const;
   void retry_later();
   void accept_from(int fd);
   void rest();

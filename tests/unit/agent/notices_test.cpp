@@ -54,5 +54,13 @@ TEST_CASE("No room is an event of the node too", "[agent]") {
   CHECK(all[2].note == "backends: full");
 }
 
+TEST_CASE("A health check that cannot be asked has kube-proxy's reason", "[agent]") {
+  const auto all = agent::notices({{ObjectKey{"b", "two"}, "listen on 0.0.0.0:31000: in use"}});
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].name == "two");
+  CHECK(all[0].reason == "FailedToStartServiceHealthcheck");
+  CHECK(all[0].note == "listen on 0.0.0.0:31000: in use");
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -136,6 +136,26 @@ TEST_CASE("/healthz and /livez, and nothing else there") {
   CHECK(ask(port, "/livez").status == "200");
   server->set_eligible(true);
   CHECK(ask(port, "/healthz").status == "200");
+  // A node without tables: the agent is well, and nobody should come here.
+  server->set_programmed(false);
+  CHECK(ask(port, "/healthz").status == "503");
+  CHECK(ask(port, "/healthz").body.find("\"healthy\": false") != std::string::npos);
+  CHECK(ask(port, "/livez").status == "200");
+  server->set_programmed(true);
+  CHECK(ask(port, "/healthz").status == "200");
+}
+
+TEST_CASE("checks that nobody can ask are known by their Service") {
+  const auto port = free_port();
+  const auto thief = occupy(port);
+  const auto server = start_health({});
+  server->serve({{{"shop", "web"}, port, 1}}, {Address::parse("127.0.0.1").value()});
+  REQUIRE(until([&] { return server->unopened().size() == 1; }));
+  CHECK(server->unopened().begin()->first == ObjectKey{"shop", "web"});
+  CHECK(server->unopened().begin()->second ==
+        "listen on 127.0.0.1:" + std::to_string(port) + ": bind: Address already in use");
+  server->serve({}, {});
+  CHECK(until([&] { return server->unopened().empty(); }));
 }
 
 TEST_CASE("answers do not wait for a sync that takes long") {
@@ -221,6 +241,10 @@ TEST_CASE("a port that somebody else has is said once, tried again, and said whe
   const std::string at = "a: listen on 127.0.0.1:" + std::to_string(port);
   const std::vector<std::string> said{at + ": bind: Address already in use; it is tried again"};
   CHECK(lines.all() == said);
+  REQUIRE(server->unopened().size() == 1);
+  CHECK(server->unopened()[0].name == "a");
+  CHECK(server->unopened()[0].at.port == port);
+  CHECK(server->unopened()[0].why == "bind: Address already in use");
   SECTION("with the next sync") {
     thief = UniqueFd{};
     const auto freed = Clock::now();
@@ -233,6 +257,7 @@ TEST_CASE("a port that somebody else has is said once, tried again, and said whe
     REQUIRE(until([&] { return ask(port).body == "a/"; }));
   }
   CHECK(until([&] { return lines.all().size() == 2; }));
+  CHECK(until([&] { return server->unopened().empty(); }));
   CHECK(lines.all().back() == "a: listens on 127.0.0.1:" + std::to_string(port) + " now");
   // Lost and taken again: a new failure is a new line.
   server->serve({both[1]});
