@@ -168,12 +168,12 @@ template <class Entry>
 std::vector<std::string> chain_names(std::string_view rules) {
   std::vector<std::string> names;
   while (rules.size() >= sizeof(Entry)) {
-    Entry entry;
-    std::memcpy(&entry, rules.data(), sizeof entry);
+    Entry entry{};
+    rules.copy(reinterpret_cast<char*>(&entry), sizeof entry);
     if (entry.next_offset < sizeof(Entry) || entry.next_offset > rules.size()) break;
     xt_error_target target{};
     if (entry.target_offset + sizeof target <= entry.next_offset) {
-      std::memcpy(&target, rules.data() + entry.target_offset, sizeof target);
+      rules.copy(reinterpret_cast<char*>(&target), sizeof target, entry.target_offset);
       if (std::string_view{target.target.u.user.name} == XT_ERROR_TARGET)
         names.emplace_back(target.errorname, strnlen(target.errorname, sizeof target.errorname));
     }
