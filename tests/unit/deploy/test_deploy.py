@@ -133,7 +133,7 @@ class DaemonSet(unittest.TestCase):
         for path in files:
             one, = read(path)
             used |= set(yaml.safe_load(one["data"]["weir.yaml"]))
-        self.assertEqual(used - known - {"server"}, set())
+        self.assertEqual(used - known, set())
 
     def test_probes(self):
         port, = self.container["ports"]
