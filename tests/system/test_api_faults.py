@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What can go wrong between agent and API server. Each fault has an agent of its own, and all are made
-at once; after each, the tables hold what the API's objects mean, and go on following them.
+What can go wrong between agent and API server: several agents, each with faults of its own, and all are
+made at once. After each, the tables hold what the API's objects mean, and go on following them.
 """
+import itertools
 import unittest
 
 from cluster import base, client, faults, live, manifests, services, solo
@@ -10,7 +11,7 @@ from cluster import base, client, faults, live, manifests, services, solo
 PROGRAMMED_TIMEOUT = 60  # so many agents start at the same time
 OFFERS = [services.Offer(f"offer-{number}", 150 + number) for number in range(4)]
 CREATED, REMOVED = OFFERS[2], OFFERS[3]  # while the agents watch
-PEAK = 48 << 20  # bytes more than an agent without the object that is twice as large
+PEAK = 48 << 20  # bytes more than an agent that meets no object of twice that size
 
 # (fault, resource, requests that meet it); of the agents' first lists.
 LISTS = (
@@ -55,47 +56,56 @@ WATCHES = (
 PLAIN = faults.half_closed  # needs a connection without TLS
 
 
+def groups(table):
+    """What one agent can meet: a fault of services and one of slices, which know nothing of each other."""
+    of = {resource: [row for row in table if row[1] == resource]
+          for resource in ("services", "endpointslices", None)}
+    pairs = itertools.zip_longest(of["services"], of["endpointslices"])
+    return [*([row for row in pair if row] for pair in pairs), *([row] for row in of[None])]
+
+
 def setUpModule():
     base.require_root()
 
 
-def name_of(fault, resource):
-    return f"{fault.__name__}: {resource or 'all'}"
-
-
 class Faults(live.LiveScene):
-    kind = None  # of the requests that meet the faults
-    table = ()
+    """Each agent meets faults of both tables, and one agent none."""
 
     @classmethod
     def prepare(cls):
         cls.control = cls.cluster.add_control()
         cls.cluster.agents.clear()  # no traffic here
-        for offer in OFFERS[:2]:
+        for offer in (*OFFERS[:2], REMOVED):
             cls.create(offer)
-        cls.create(REMOVED)
-        cls.followers = [cls.follower(number, *row) for number, row in enumerate(cls.table)]
-        cls.quiet = cls.follower(len(cls.table))
+        rows = itertools.zip_longest(groups(LISTS), groups(WATCHES), fillvalue=())
+        cls.followers = [cls.follower(number, lists, watches)
+                         for number, (lists, watches) in enumerate(rows)]
+        cls.quiet = cls.follower(len(cls.followers))
 
     @classmethod
     def create(cls, offer):
         cls.control.apply(offer.manifest(), *cls.slices(offer, "pod1b", "pod2b"))
 
     @classmethod
-    def follower(cls, number, fault=None, resource=None, times=0):
+    def follower(cls, number, lists=(), watches=()):
         node = solo.Solo(number)
         solo.build(cls.cluster, node)
         cls.control.api.create(manifests.node(node, "ab"[number % 2]))
-        made = solo.Follower(cls.cluster, node, tls=fault is not PLAIN)
+        plain = any(fault is PLAIN for fault, _, _ in watches)
+        made = solo.Follower(cls.cluster, node, tls=not plain)
         cls.addClassCleanup(made.close)
-        made.rule = None
-        if fault:
-            made.rule = made.proxy.inject(fault, resource, cls.kind, times)
-        made.title = name_of(fault, resource) if fault else "none"
+        made.rules = [made.proxy.inject(fault, resource, kind, times)
+                      for kind, rows in (("list", lists), ("watch", watches))
+                      for fault, resource, times in rows]
         return made
 
+    @staticmethod
+    def titles(follower):
+        return {f"{rule.kind} of {rule.resource or 'all'}": rule.fault.__name__
+                for rule in follower.rules}
+
     def all_same(self, when):
-        """Of every agent, with the fault named."""
+        """Of every agent; who differs says so, with its faults."""
         wanted = {each: self.truth(each.node.name) for each in self.everybody}
         late = set(self.everybody)
 
@@ -104,21 +114,32 @@ class Faults(live.LiveScene):
             return not late
         client.eventually(there, PROGRAMMED_TIMEOUT, 0.1)
         for each in late:
-            with self.subTest(fault=each.title, when=when):
+            with self.subTest(when=when, **self.titles(each)):
                 self.assertEqual(live.programmed(each), wanted[each], base.tail(each.log()))
         self.assertFalse(late)
 
     def report(self):
-        """Who differs says so, with the fault and the log; the others have nothing to tell."""
+        """Said already; the others have nothing to tell."""
 
     @property
     def everybody(self):
         return [*self.followers, self.quiet]
 
-    def start_all(self):
-        for each in self.everybody:
-            each.start()
-        self.all_same("started")
+    def met(self, kind):
+        for each in self.followers:
+            with self.subTest(**self.titles(each)):
+                self.assertTrue(each.running(), base.tail(each.log()))
+                for rule in each.rules:
+                    if rule.kind == kind:
+                        self.assertGreaterEqual(rule.count, 1, f"no {kind} has met its fault")
+
+    def memory(self):
+        """What no server would send is read past and not kept."""
+        usual = self.quiet.peak_memory()
+        for each in self.followers:
+            if any(rule.fault.__name__ == "bloated" for rule in each.rules):
+                with self.subTest(**self.titles(each)):
+                    self.assertLess(each.peak_memory(), usual + PEAK)
 
     def change_all(self):
         """An object of each kind is made, changed and deleted."""
@@ -126,42 +147,15 @@ class Faults(live.LiveScene):
         self.control.delete(f"service/{REMOVED.name}", f"endpointslice/{REMOVED.name}-v4")
         self.back(OFFERS[0], "pod2b")
         self.kubectl("label", "node", "--all", "--overwrite", "turn=1")
+
+    def test_the_tables_equal_the_truth(self):
+        for each in self.everybody:
+            each.start()
+        self.all_same("started")
+        self.met("list")
+        self.change_all()
         self.all_same("changed")
-
-    def met(self):
-        for each in self.followers:
-            with self.subTest(fault=each.title):
-                self.assertTrue(each.running(), base.tail(each.log()))
-                self.assertGreaterEqual(each.rule.count, 1, "nothing has met the fault")
-
-    def memory(self):
-        """What no server would send is read past and not kept."""
-        usual = self.quiet.peak_memory()
-        for each in self.followers:
-            if each.rule.fault.__name__ == "bloated":
-                with self.subTest(fault=each.title):
-                    self.assertLess(each.peak_memory(), usual + PEAK)
-
-
-class Lists(Faults):
-    kind = "list"
-    table = LISTS
-
-    def test_the_tables_equal_the_truth(self):
-        self.start_all()
-        self.met()
-        self.memory()
-        self.change_all()
-
-
-class Watches(Faults):
-    kind = "watch"
-    table = WATCHES
-
-    def test_the_tables_equal_the_truth(self):
-        self.start_all()
-        self.change_all()
-        self.met()
+        self.met("watch")
         self.memory()
         self.back(OFFERS[1], "pod1b")
         self.all_same("changed again")

@@ -191,8 +191,8 @@ class Proxy:
         self._cut_all()
 
     def _cut_all(self):
-        for writer in list(self.open):
-            writer.transport.abort()
+        for task in list(self.open):
+            task.cancel()
 
     def cut_all(self):
         """Connections break as they do when a server is killed."""
@@ -235,7 +235,8 @@ class Proxy:
                 if all(getattr(each, name) == value for name, value in what.items())]
 
     async def _serve(self, reader, writer):
-        self.open.add(writer)
+        task = asyncio.current_task()
+        self.open.add(task)  # a loop alone does not keep one
         try:
             while request := await read_head(reader):
                 body = b"".join([piece async for piece in read_body(reader, request[1])])
@@ -243,7 +244,7 @@ class Proxy:
         except (*ENDED, asyncio.CancelledError):
             pass  # either side went, or close() was called
         finally:
-            self.open.discard(writer)
+            self.open.discard(task)
             writer.transport.abort()
 
     async def _answer(self, exchange):

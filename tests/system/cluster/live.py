@@ -4,7 +4,7 @@ import json
 
 from . import client, manifests, plan, scene, shell, truth
 
-SAME_TIMEOUT = 20.0  # a follower that lost its server tries again after up to six seconds
+SAME_TIMEOUT = 60.0  # who lost its server for ten seconds may wait for as long before the next attempt
 
 
 class LiveScene(scene.Scene):
