@@ -43,9 +43,10 @@ class Rights(live.LiveScene):
         files = cls.write_account(account)
         for each in cls.cluster.agents.values():
             each.source = []
-            each.start(tracer=("env", f"KUBERNETES_SERVICE_HOST={apiserver.ADDRESS[4]}",
-                               f"KUBERNETES_SERVICE_PORT={apiserver.PORT}",
-                               "unshare", "--mount", "sh", "-c", AS_POD, str(files)))
+            each.environment |= {"KUBERNETES_SERVICE_HOST": apiserver.ADDRESS[4],
+                                 "KUBERNETES_SERVICE_PORT": str(apiserver.PORT)}
+            each.surroundings = ("unshare", "--mount", "sh", "-c", AS_POD, str(files))
+            each.start()
         cls.cluster.wait_serving("kubernetes")
 
     @classmethod

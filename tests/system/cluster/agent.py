@@ -43,6 +43,7 @@ class Agent:
         self.node = node
         self.node_name = node.name
         self.environment = {}
+        self.surroundings = ()  # a prefix of start()'s command, run with all of root's rights
         self.source = ["--manifests", str(manifests)]
         self.variant = variant
         self.pin_path = f"{names.BPFFS}/{namespace}"
@@ -63,8 +64,8 @@ class Agent:
                 *(word for option, values in repeated for value in values for word in (option, value))]
 
     def command(self, *arguments, tracer=(), capabilities=CAPABILITIES):
-        return [*shell.inside(self.namespace), *confined(capabilities), *tracer, self.binary,
-                *arguments]
+        return [*shell.inside(self.namespace), *self.surroundings, *confined(capabilities), *tracer,
+                self.binary, *arguments]
 
     def start(self, *more, tracer=()):
         """Appends to the node's log. Does not wait: see wait_serving()."""
