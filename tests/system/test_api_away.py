@@ -9,7 +9,7 @@ from cluster import (apiproxy, apiserver, base, certificates, faults, kubeconfig
 
 WEB = services.Offer("web", 141)
 LATE = services.Offer("late", 142)
-PROXY_PORT = 7443
+FIRST_PROXY_PORT = 7443
 ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount",
            "metadata": {"name": "weir", "namespace": "kube-system"}}
 
@@ -19,14 +19,16 @@ def setUpModule():
 
 
 class Away(live.LiveScene):
-    """The agents reach the server through a proxy that can be shut."""
+    """Each agent reaches the server through a proxy of its own, which can be shut."""
 
     @classmethod
     def prepare_agents(cls):
-        cls.proxy = apiproxy.Proxy(cls.control, PROXY_PORT).up()
-        cls.addClassCleanup(cls.proxy.close)
-        for agent in cls.cluster.agents.values():
-            agent.follow(cls.control.admin, cls.proxy.url)
+        cls.proxies = []
+        for number, agent in enumerate(cls.cluster.agents.values()):
+            proxy = apiproxy.Proxy(cls.control, FIRST_PROXY_PORT + number).up()
+            cls.addClassCleanup(proxy.close)
+            agent.follow(cls.control.admin, proxy.url)
+            cls.proxies.append(proxy)
         super().prepare_agents()
 
     def setUp(self):
@@ -37,12 +39,14 @@ class Away(live.LiveScene):
         self.becomes("pod1b", scene.INSIDE, WEB.cluster_ip)
 
     def reopen(self):
-        if self.proxy.server is None:
-            self.proxy.up()
+        for proxy in self.proxies:
+            if proxy.server is None:
+                proxy.up()
 
     def shut(self):
         self.addCleanup(self.reopen)
-        self.proxy.down()
+        for proxy in self.proxies:
+            proxy.down()
 
     def test_servers_are_killed_under_churn(self):
         """Connections stay; what was changed before, between and after is there in the end."""
@@ -72,7 +76,7 @@ class Away(live.LiveScene):
         """The watch from there is answered by 410, and the whole is read again: deletes are found."""
         self.serve(LATE, "pod2b")
         self.becomes("pod2b", scene.INSIDE, LATE.cluster_ip)
-        before = len(self.proxy.asked)
+        before = [len(proxy.asked) for proxy in self.proxies]
         self.shut()
         self.control.delete("service/late", "endpointslice/late-v6")
         self.back(WEB, "pod2b")
@@ -83,11 +87,14 @@ class Away(live.LiveScene):
         self.same()
         self.becomes("pod2b", scene.INSIDE, WEB.cluster_ip)
         self.unserved(scene.INSIDE, LATE.cluster_ip)
-        answered = [each for each in self.proxy.asked[before:] if each.gone]
-        self.assertTrue(answered, "no watch was answered by 410")
+        for proxy, count in zip(self.proxies, before):
+            self.assertTrue(any(asked.gone for asked in proxy.asked[count:]), "no watch was answered by 410")
 
-    def test_an_agent_that_starts_without_a_server(self):
-        """With tables from before, traffic goes on; without, nothing is programmed."""
+    def test_no_view_and_half_a_view_are_none(self):
+        """
+        Agents start without a server, then one of the two lists is not answered: nothing is
+        programmed. With tables from before, as node1 has them, traffic goes on.
+        """
         node1, node2 = self.cluster.agents.values()
         for each in (node1, node2):
             each.stop()
@@ -95,36 +102,27 @@ class Away(live.LiveScene):
         self.shut()
         for each in (node1, node2):
             each.start()
-        time.sleep(3)
+        time.sleep(2)
+        self.nothing_is_programmed(node1, node2)
+        gates = [faults.Gate(proxy) for proxy in self.proxies]
+        held = [proxy.inject(gate, resource, times=1000) for proxy, gate, resource in
+                zip(self.proxies, gates, ("services", "endpointslices"))]
+        self.reopen()
+        for rule in held:
+            rule.wait()
+        time.sleep(1)  # for the other list, and what an agent might make of it
+        self.nothing_is_programmed(node1, node2)
+        for proxy, gate in zip(self.proxies, gates):
+            proxy.clear()
+            gate.open()
+        self.same()
+        self.becomes("pod1b", scene.EVERYWHERE, WEB.cluster_ip)
+
+    def nothing_is_programmed(self, node1, node2):
         self.assertTrue(node1.running() and node2.running())
         self.becomes("pod1b", ("pod1a", "node1"), WEB.cluster_ip)
         self.assertTrue(self.unprogrammed(node2))
         self.unserved(("pod2a", "node2"), WEB.cluster_ip, protocols=("tcp",))
-        self.reopen()
-        self.same()
-        self.becomes("pod1b", scene.EVERYWHERE, WEB.cluster_ip)
-
-    def test_half_a_view_is_none(self):
-        """One of the lists is not there yet: nothing is programmed, and tables from before stay."""
-        node1, node2 = self.cluster.agents.values()
-        for resource in ("services", "endpointslices"):
-            with self.subTest(held=resource):
-                for each in (node1, node2):
-                    each.stop()
-                node2.weir("cleanup")
-                gate = faults.Gate(self.proxy)
-                held = self.proxy.inject(gate, resource, times=1000)
-                self.addCleanup(self.proxy.clear)
-                for each in (node1, node2):
-                    each.start()
-                held.wait(2)
-                time.sleep(1)
-                self.becomes("pod1b", ("pod1a", "node1"), WEB.cluster_ip)
-                self.assertTrue(self.unprogrammed(node2))
-                self.proxy.clear()
-                gate.open()
-                self.same()
-                self.becomes("pod1b", scene.INSIDE, WEB.cluster_ip)
 
 
 class Rotation(live.LiveScene):
