@@ -144,7 +144,7 @@ TEST_CASE("an HTTP/2 server that no longer answers", "[kubernetes-http2]") {
   Probe probe{*bed.loop};
   bed.get("/hello", probe, 1s);
   REQUIRE(bed.wait({&probe}));
-  CHECK(probe.trouble().ends_with("/hello: nothing came for 1 s"));
+  CHECK(probe.trouble().ends_with("/hello: nothing came for 1 s: Connection timed out"));
   bed.server->signal(SIGCONT);
   CHECK(bed.ask("/hello") == "hello");
   CHECK(bed.said("[id=2] [") > 0);  // not on the connection that was silent

@@ -116,8 +116,10 @@ TEST_CASE("silence before the head and within the body", "[kubernetes-client]") 
   const auto took = std::chrono::steady_clock::now() - start;
   CHECK(took > 990ms);
   CHECK(took < 1900ms);
-  CHECK(mute.trouble() == "GET " + bed.client->server().text() + "/mute: nothing came for 1 s");
-  CHECK(stalled.trouble() == "GET " + bed.client->server().text() + "/stall: nothing came for 1 s");
+  CHECK(mute.trouble() ==
+        "GET " + bed.client->server().text() + "/mute: nothing came for 1 s: Connection timed out");
+  CHECK(stalled.trouble() == "GET " + bed.client->server().text() +
+                                 "/stall: nothing came for 1 s: Connection timed out");
   CHECK(stalled.text == "some");
   REQUIRE(bed.wait({&drip}));  // never silent for that long
   CHECK(drip.trouble() == "none");
@@ -129,7 +131,8 @@ TEST_CASE("a limit for the whole", "[kubernetes-client]") {
   bed.client->send({.target = "/pieces?n=20&gap=0.2", .content_type = {}, .body = {}, .whole = 1s},
                    probe);
   REQUIRE(bed.wait({&probe}));
-  CHECK(probe.trouble() == "GET " + bed.client->server().text() + "/pieces: not done within 1 s");
+  CHECK(probe.trouble() == "GET " + bed.client->server().text() +
+                               "/pieces: not done within 1 s: Connection timed out");
   CHECK(probe.pieces >= 4);
 }
 

@@ -57,6 +57,29 @@ inline std::string status_json(int code, const std::string& reason,
                      reason, reason, details, code);
 }
 
+// What a source tells of itself, in short: "services watching", "services restarted 5".
+class Heard final : public kubernetes::Observer {
+ public:
+  void entered(kubernetes::Resource resource, kubernetes::WatchState state) override {
+    say(resource, to_string(state));
+  }
+  void heard(kubernetes::Resource /*resource*/, std::size_t count) override { bytes += count; }
+  void listed(kubernetes::Resource resource) override { say(resource, "listed"); }
+  void restarted(kubernetes::Resource resource, kubernetes::WatchEnd why) override {
+    ends.push_back(why);
+    say(resource, "restarted");
+  }
+
+  std::vector<std::string> of_services;
+  std::vector<kubernetes::WatchEnd> ends;
+  std::size_t bytes = 0;
+
+ private:
+  void say(kubernetes::Resource resource, std::string_view what) {
+    if (resource == kubernetes::Resource::services) of_services.emplace_back(what);
+  }
+};
+
 class Following {
  public:
   Following() : loop{std::move(*EventLoop::make())} {
@@ -68,6 +91,7 @@ class Following {
     options.pace.initial_events = std::chrono::milliseconds{50};
     options.pace.page = 2;
     source = std::make_unique<kubernetes::Source>(*loop, server, options, [this] { ++told; });
+    source->set_observer(&observer);
     source->start();
   }
 
@@ -134,6 +158,7 @@ class Following {
   std::unique_ptr<EventLoop> loop;
   Script server;
   int told = 0;  // calls of `changed`
+  Heard observer;
   std::unique_ptr<kubernetes::Source> source;
 
  private:

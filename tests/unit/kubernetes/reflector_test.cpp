@@ -153,6 +153,29 @@ TEST_CASE("410 as a status, as an event, and of the list itself", "[kubernetes]"
   CHECK(all.services().empty());
 }
 
+TEST_CASE("410 is no failure the first time, and one the second in a row", "[kubernetes]") {
+  Following all;
+  all.list_all(service_json("a", 1, "1"), "");
+  const auto failures = [&] { return all.status().failures; };
+  const auto before = failures();
+  const auto expire = [&](bool event) {
+    if (event)
+      all.tell(kServices, event_json("ERROR", status_json(410, "Expired")));
+    else
+      all.server.answer(all.request(kServices, "watch=1"), 410, status_json(410, "Gone"));
+    all.server.answer(all.request(kServices, "resourceVersion="), 200, list_json("20", ""));
+  };
+  expire(true);
+  CHECK(failures() == before);
+  expire(false);
+  CHECK(failures() == before + 1);
+  all.tell(kServices, bookmark_json("30"));
+  expire(false);
+  CHECK(failures() == before + 1);
+  expire(true);
+  CHECK(failures() == before + 2);
+}
+
 TEST_CASE("A server that is behind is asked for what it has", "[kubernetes]") {
   Following all;
   all.list_all(service_json("a", 1, "1"), "");

@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <utility>
 
@@ -234,8 +235,8 @@ std::optional<Exchange::Clock::time_point> Exchange::deadline() const {
 
 Result<> Exchange::too_late(Clock::time_point now) const {
   if (request_.whole.count() > 0 && now >= started_ + request_.whole)
-    return fail("{}: not done within {} s", name_, request_.whole.count());
-  return fail("{}: nothing came for {} s", name_, request_.silence.count());
+    return fail(ETIMEDOUT, "{}: not done within {} s", name_, request_.whole.count());
+  return fail(ETIMEDOUT, "{}: nothing came for {} s", name_, request_.silence.count());
 }
 
 Result<> Exchange::outcome(CURLcode code) const {

@@ -116,7 +116,7 @@ void Reflector::list_anew() {
   if (by_stream_ && !std::exchange(list_instead_, false)) return stream_list();
   // At first the server's cache is good enough; it has its pages from the storage behind only.
   if (version_.empty() && !status_.synced) return list("0", true);
-  list(version_, false);
+  list(version_, version_.empty());
 }
 
 void Reflector::stream_list() {

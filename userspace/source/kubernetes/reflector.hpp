@@ -119,6 +119,7 @@ class Reflector final : private Receiver {
   void settle_refusal();
   void give_up_when_broken();
   void list_complete();
+  [[nodiscard]] bool list_at_once(const std::string& why);
   void drop();
 
   What what_;
@@ -139,6 +140,7 @@ class Reflector final : private Receiver {
   bool by_stream_ = true;      // the server may know how to list by a watch
   bool list_instead_ = false;  // and yet, the next time
   unsigned broken_ = 0;        // watches in a row that failed without an event
+  bool expired_ = false;       // the last watch was from a version that was no more
 
   Asked asked_ = Asked::nothing;
   std::optional<Transport::Id> request_;

@@ -101,6 +101,7 @@ bool Reflector::take_event(const Value& event) {
   if (type == "ERROR") return take_error(*object);
   ++status_.events;
   broken_ = 0;
+  expired_ = false;
   if (type == "BOOKMARK") return take_bookmark(*object);
   const bool deleted = type == "DELETED";
   if (deleted || type == "ADDED" || type == "MODIFIED")
@@ -185,12 +186,10 @@ void Reflector::settle_watch(const Result<>& how) {
   if (asked_ == Asked::stream_list && head_.status == kOk) list_instead_ = true;
   if (refusal_) {
     if (refusal_->too_large) version_.clear();
-    if (verdict_ != Verdict::list_again || lived < 1s)
-      return fail_with(kind_of(refusal_->code), fmt::format("watch: {}", refusal_->message),
-                       refusal_->retry_after);
-    if (observer_ != nullptr) observer_->restarted(what_.resource, WatchEnd::expired);
-    log::info("{}: watch: {}; listed again", to_string(what_.resource), refusal_->message);
-    return list_anew();
+    if (lived >= 1s) expired_ = false;
+    if (verdict_ == Verdict::list_again && list_at_once(refusal_->message)) return;
+    return fail_with(kind_of(refusal_->code), fmt::format("watch: {}", refusal_->message),
+                     refusal_->retry_after);
   }
   if (how && asked_ == Asked::watch && !(silent && lived < 1s)) {
     if (observer_ != nullptr) observer_->restarted(what_.resource, WatchEnd::ended);
@@ -199,6 +198,16 @@ void Reflector::settle_watch(const Result<>& how) {
   if (head_.status == kOk && silent) give_up_when_broken();
   if (how) return fail_with(WatchEnd::ended, "watch: it ended at once");
   fail_with(kind_of(how.error(), unreadable_), how.error().message());
+}
+
+// A server that was away has forgotten the version: this is no failure, and must not wait as long
+// as those before it. If the next watch ends so at once, it is one.
+bool Reflector::list_at_once(const std::string& why) {
+  if (std::exchange(expired_, true)) return false;
+  if (observer_ != nullptr) observer_->restarted(what_.resource, WatchEnd::expired);
+  log::info("{}: watch: {}; listed again", to_string(what_.resource), why);
+  list_anew();
+  return true;
 }
 
 void Reflector::give_up_when_broken() {
@@ -228,6 +237,7 @@ void Reflector::settle_refusal() {
       version_.clear();
       return list("", true);
     }
+    if (asked_ == Asked::watch && !behind && list_at_once(status.message)) return;
     verdict_ = Verdict::list_again;
     if (asked_ == Asked::stream_list || behind) version_.clear();
     return fail_with(kind_of(head_.status), std::move(text), wait);

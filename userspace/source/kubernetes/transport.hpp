@@ -38,8 +38,8 @@ class Receiver {
   // A piece of the body, cut anywhere, decompressed. False: the rest is not wanted; the request is
   // over as if cancelled, and end() is not called.
   virtual bool body(std::string_view piece) = 0;
-  // The last call: the body is complete, or what went wrong (no connection, TLS, silence, a body
-  // shorter than announced).
+  // The last call: the body is complete, or what went wrong (no connection, TLS, a body shorter
+  // than announced; with the code timed_out: the request's silence, or its whole time).
   virtual void end(const Result<>& how) = 0;
 };
 
