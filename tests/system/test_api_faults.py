@@ -6,7 +6,7 @@ made at once. After each, the tables hold what the API's objects mean, and go on
 import itertools
 import unittest
 
-from cluster import base, client, faults, live, manifests, services, solo
+from cluster import base, client, faults, live, manifests, services, solo, truth
 
 PROGRAMMED_TIMEOUT = 60  # so many agents start at the same time
 OFFERS = [services.Offer(f"offer-{number}", 150 + number) for number in range(4)]
@@ -104,18 +104,21 @@ class Faults(live.LiveScene):
         return {f"{rule.kind} of {rule.resource or 'all'}": rule.fault.__name__
                 for rule in follower.rules}
 
-    def all_same(self, when):
-        """Of every agent; who differs says so, with its faults."""
+    def all_same(self, when, question=truth.programmed):
+        """Of every agent; who differs says so, with its faults. question: of truth.py, what to compare."""
         wanted = {each: self.truth(each.node.name) for each in self.everybody}
+        if question is truth.programmed_outline:
+            wanted = {each: truth.outline(tables) for each, tables in wanted.items()}
         late = set(self.everybody)
 
         def there():
-            late.difference_update([each for each in late if live.holds(each, wanted[each])])
+            late.difference_update([each for each in late
+                                    if live.programmed(each, question) == wanted[each]])
             return not late
-        client.eventually(there, PROGRAMMED_TIMEOUT, 0.1)
+        client.eventually(there, PROGRAMMED_TIMEOUT, 0.5)
         for each in late:
             with self.subTest(when=when, **self.titles(each)):
-                self.assertEqual(live.programmed(each), wanted[each], base.tail(each.log()))
+                self.assertEqual(live.programmed(each, question), wanted[each], base.tail(each.log()))
         self.assertFalse(late)
 
     def report(self):
@@ -151,10 +154,10 @@ class Faults(live.LiveScene):
     def test_the_tables_equal_the_truth(self):
         for each in self.everybody:
             each.start()
-        self.all_same("started")
+        self.all_same("started", truth.programmed_outline)  # the whole takes a call for each Service
         self.met("list")
         self.change_all()
-        self.all_same("changed")
+        self.all_same("changed", truth.programmed_outline)
         self.met("watch")
         self.memory()
         self.back(OFFERS[1], "pod1b")

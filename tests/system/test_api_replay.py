@@ -186,7 +186,7 @@ class Replay(base.ClusterCase):
                           if self.at_end(title) and live.holds(each, wanted)]:
                 del left[title]
             return not left
-        client.eventually(there, TIMEOUT, 0.1)
+        client.eventually(there, TIMEOUT, 0.3)
         for title, each in left.items():
             with self.subTest(script=title, told=SCRIPTS[title].told):
                 self.assertEqual(live.programmed(each), wanted, base.tail(each.log()))

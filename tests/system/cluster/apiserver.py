@@ -217,6 +217,23 @@ class Control:
 
     # ---- what happens to a server ----
 
+    def cut_off(self):
+        """
+        Nothing arrives from other machines until reachable(): who connects waits, and does so
+        without a failure that would make it patient.
+        """
+        shell.nft(self.namespace, """
+            table inet cut {
+              chain input {
+                type filter hook input priority 0
+                iifname "eth0" meta l4proto tcp drop
+              }
+            }
+            """)
+
+    def reachable(self):
+        shell.run(*shell.inside(self.namespace), "nft", "delete", "table", "inet", "cut", check=False)
+
     def compact(self):
         """Nothing that was before can be watched from any more."""
         etcdctl = (*shell.inside(self.namespace), "env", "ETCDCTL_API=3",

@@ -76,7 +76,7 @@ class LiveScene(scene.Scene):
         """Until the tables of these agents (default: all) hold what the API's objects mean."""
         for each in agents or self.cluster.agents.values():
             wanted = self.truth(each.node.name)
-            client.eventually(lambda: holds(each, wanted), timeout, 0.05)
+            client.eventually(lambda: holds(each, wanted), timeout, 0.2)
             self.assertEqual(programmed(each), wanted, each.node.name)
 
     def unprogrammed(self, agent):
