@@ -210,7 +210,8 @@ class Proxy:
     def inject(self, fault, resource=None, kind=None, times=1):
         """
         fault(exchange), a coroutine function, instead of handing on, for the next requests of this
-        resource and kind ("list", "watch", "watchlist": a watch that begins with a list; None: any). Returns a counter whose .count goes up.
+        resource and kind: "list", "watch", "watchlist" (a watch that begins with a list), None: any.
+        Returns a counter whose .count goes up.
         """
         rule = Rule(fault, resource, kind, times)
         with self.lock:
