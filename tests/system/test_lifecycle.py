@@ -145,7 +145,7 @@ class BadStart(Case):
         for option, value in changed.items():
             index = words.index("--" + option.replace("_", "-"))
             words[index + 1] = value
-        return [*words, "--healthz-bind-address="]  # the other agent of this node is there
+        return [*words, "--healthz-bind-address=", "--metrics-bind-address="]  # another agent is there
 
     def test_no_such_interface(self):
         line = self.refused(*self.run_arguments(uplink="nosuch", pin_path=self.other_pins()))

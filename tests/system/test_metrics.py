@@ -139,7 +139,8 @@ class Metrics(base.ClusterCase):
         self.assertEqual(sum(families["weir_service_flows"].samples.values()), flows)
         self.assertEqual(self.value("weir_flows", families=families), flows)
         self.assertGreater(flows, 0)
-        self.assertGreater(self.value("weir_service_bytes_total", service("web"), families), 1000)
+        # Most bytes are still the flows': they come with a tick's first packet, or a flow's end.
+        self.assertGreater(self.value("weir_service_bytes_total", service("web"), families), 0)
 
     def test_drops_show(self):
         def knock():

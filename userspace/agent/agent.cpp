@@ -274,7 +274,7 @@ void Agent::sockets_later() {
 void Agent::tell() {
   auto all = notices(health_->unopened());
   all.insert(all.begin(), notices_.begin(), notices_.end());
-  feed_->report(std::move(all));
+  feed_->report(all);
   if (auto armed = loop_->after(kNotices, 5s, [this] { tell(); }); !armed)
     log::error("{}", armed.error().message());
 }

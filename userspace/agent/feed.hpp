@@ -36,7 +36,7 @@ class Feed {
   // When those things happened that are in the view now and were not when this was asked last.
   virtual std::vector<std::chrono::system_clock::time_point> take_triggers() { return {}; }
   // All that is wrong with objects now, for whoever looks after them.
-  virtual void report(std::vector<kubernetes::Notice> /*notices*/) {}
+  virtual void report(const std::vector<kubernetes::Notice>& /*notices*/) {}
 };
 
 // Reads everything once; an unreadable path is an error.

@@ -38,7 +38,7 @@ class ApiFeed final : public Feed {
   std::vector<std::chrono::system_clock::time_point> take_triggers() override {
     return source_.take_triggers();
   }
-  void report(std::vector<kubernetes::Notice> notices) override;
+  void report(const std::vector<kubernetes::Notice>& known) override;
 
  private:
   void on_change();
@@ -59,7 +59,8 @@ void ApiFeed::on_change() {
 }
 
 // What the agent knows, and what its source could not read.
-void ApiFeed::report(std::vector<kubernetes::Notice> notices) {
+void ApiFeed::report(const std::vector<kubernetes::Notice>& known) {
+  auto notices = known;
   std::set<std::string> lines;
   for (auto& problem : source_.problems()) {
     auto line = fmt::format("{}: {}; its last good state stays in force",
