@@ -34,6 +34,20 @@ Monitor opened() {
   return std::move(*monitor);
 }
 
+std::string text_of(const NodeNetwork& network) {
+  std::string text;
+  for (const auto& [index, device] : network.devices) {
+    text += fmt::format("{} {} up {} mtu {} master {}", index, device.name, device.up, device.mtu,
+                        device.master);
+    for (const auto& each : device.addresses)
+      text += fmt::format(", {}/{}", each.address.to_string(), each.length);
+    text += "; ";
+  }
+  for (const auto& route : network.routes)
+    text += fmt::format("{} on {}; ", route.destination.to_string(), route.ifindex);
+  return text;
+}
+
 // What a monitor that was there from the start says must be what a new one reads.
 void agrees_with_fresh(Monitor& monitor) {
   // The kernel gives a new device its link-local address when it comes to it: maybe between the
@@ -44,6 +58,7 @@ void agrees_with_fresh(Monitor& monitor) {
     same = monitor.network() == opened().network();
     if (!same) std::this_thread::sleep_for(20ms);
   }
+  INFO("known: " << text_of(monitor.network()) << "\nfresh: " << text_of(opened().network()));
   CHECK(same);
 }
 
