@@ -76,6 +76,7 @@ void Listeners::open_missing() {
 void Listeners::tell() const {
   if (!events_.tried) return;
   std::vector<Unopened> all;
+  all.reserve(failed_.size());
   for (const auto& [key, why] : failed_)
     all.push_back({.name = key.second, .at = key.first, .why = why});
   events_.tried(std::move(all));
