@@ -5,7 +5,6 @@ namespace weir::agent {
 namespace {
 
 using kubernetes::Resource;
-using kubernetes::WatchEnd;
 using kubernetes::WatchState;
 
 serve::Watched watched(Resource resource) {
@@ -46,26 +45,6 @@ weir_source_state written(WatchState state) {
   return WEIR_SOURCE_NOT_STARTED;
 }
 
-serve::WatchEnd reason(WatchEnd why) {
-  switch (why) {
-    case WatchEnd::expired:
-      return serve::WatchEnd::expired;
-    case WatchEnd::throttled:
-      return serve::WatchEnd::throttled;
-    case WatchEnd::status:
-      return serve::WatchEnd::status;
-    case WatchEnd::connection:
-      return serve::WatchEnd::connection;
-    case WatchEnd::silent:
-      return serve::WatchEnd::silent;
-    case WatchEnd::content:
-      return serve::WatchEnd::content;
-    case WatchEnd::ended:
-      break;
-  }
-  return serve::WatchEnd::ended;
-}
-
 }  // namespace
 
 void Watching::note(Resource resource, bool heard) {
@@ -90,7 +69,7 @@ void Watching::listed(Resource resource) {
 }
 
 void Watching::restarted(Resource resource, WatchEnd why) {
-  metrics_.watch_restarted(watched(resource), reason(why));
+  metrics_.watch_restarted(watched(resource), why);
 }
 
 }  // namespace weir::agent

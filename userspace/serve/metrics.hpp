@@ -15,6 +15,7 @@
 
 #include "base/result.hpp"
 #include "kernel/pins.hpp"
+#include "model/watch_end.hpp"
 #include "serve/reply.hpp"
 
 namespace weir::serve {
@@ -22,16 +23,7 @@ namespace weir::serve {
 // What a source follows at the API.
 enum class Watched : std::uint8_t { services, endpointslices, node };
 
-// Why a watch had to begin anew.
-enum class WatchEnd : std::uint8_t {
-  ended,       // by the server, in its time: no fault
-  expired,     // 410: everything is listed anew
-  throttled,   // 429
-  status,      // any other answer than 200
-  connection,  // none, or cut
-  silent,      // nothing came for too long
-  content,     // what came could not be understood
-};
+using weir::WatchEnd;
 
 enum class Probe : std::uint8_t { healthz, livez };
 

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/event_loop.hpp"
+#include "model/watch_end.hpp"
 #include "source/kubernetes/backoff.hpp"
 #include "source/kubernetes/mirror.hpp"
 #include "source/kubernetes/object_stream.hpp"
@@ -34,16 +35,7 @@ struct WatchStatus {
   std::string error;         // the last failure's, while it lasts
 };
 
-// Why a watch had to begin anew.
-enum class WatchEnd : std::uint8_t {
-  ended,       // by the server, in its time: no fault
-  expired,     // 410: everything is listed anew
-  throttled,   // 429
-  status,      // any other answer than 200
-  connection,  // none, or cut
-  silent,      // nothing came for too long
-  content,     // what came could not be understood
-};
+using weir::WatchEnd;
 
 // Who wants to know how it goes, as it happens.
 class Observer {
