@@ -3,9 +3,11 @@
 
 #include <netinet/in.h>
 
+#include <chrono>
 #include <utility>
 
 #include "support/catch.hpp"
+#include "support/one_cpu.hpp"
 
 namespace weir::test {
 
@@ -262,6 +264,22 @@ void talk_changed(Conversation& talk, const ChangePacket& change) {
   check_bytes(talk.forward(data), talk.went(), talk.forwarded(data).frame());
   const auto more = change(talk.more());
   check_bytes(talk.reply(more), talk.came(), talk.translated_back(more).frame());
+}
+
+void check_limited(Datapath& dp, const Frame& refused) {
+  using std::chrono::duration_cast, std::chrono::milliseconds, std::chrono::steady_clock;
+  const OneCpu here;  // the next one would answer a hundred of its own
+  const auto begin = steady_clock::now();
+  int answered = 0;
+  for (int i = 0; i < 1000; ++i)
+    if (dp.run_uncounted(Hook::kUpIn, Device::kUp0, refused).verdict == Verdict::kRedirect)
+      ++answered;
+  const auto ms = duration_cast<milliseconds>(steady_clock::now() - begin).count();
+  CAPTURE(answered, ms);
+  CHECK(answered >= 100);
+  CHECK(answered <= 100 + ms + 11);  // a period of the coarse clock, at HZ=100
+  const auto over = dp.run(Hook::kUpIn, Device::kUp0, refused);
+  if (over.verdict == Verdict::kDrop) CHECK(over.counted == Names{"drop_answer_limit"});
 }
 
 }  // namespace weir::test

@@ -114,4 +114,8 @@ Packet from_pod(std::uint8_t proto, const Endpoint& from, const Endpoint& to);
 using ChangePacket = std::function<Packet(const Packet&)>;
 void talk_changed(Conversation& talk, const ChangePacket& change);
 
+// That of a thousand of this packet, which is refused from the uplink, the first hundred have an
+// answer and then one a millisecond. The datapath must have answered nothing yet.
+void check_limited(Datapath& dp, const Frame& refused);
+
 }  // namespace weir::test

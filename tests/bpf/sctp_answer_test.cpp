@@ -2,7 +2,6 @@
 // ICMP and SCTP: answers that quote an SCTP packet, and errors about translated ones.
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 #include "bpf/conversation.hpp"
 #include "support/catch.hpp"
@@ -119,25 +118,9 @@ TEST_CASE("an SCTP super-packet, whose pieces have no size of their own, is not 
 }
 
 TEST_CASE("answers to SCTP are as many as others, and those over are dropped") {
-  using std::chrono::duration_cast, std::chrono::milliseconds, std::chrono::steady_clock;
   in_both_worlds([](Datapath& dp, const World& world) {
     serve(dp, {world.vip, 80}, {});
-    const auto begin = steady_clock::now();
-    const auto refused = from_uplink(IPPROTO_SCTP, {world.client, 40000}, {world.vip, 80}).frame();
-    int answered = 0;
-    Names over;
-    for (int i = 0; i < 1000; ++i) {
-      const auto ran = dp.run(Hook::kUpIn, Device::kUp0, refused);
-      if (ran.verdict == Verdict::kRedirect)
-        ++answered;
-      else
-        over = ran.counted;
-    }
-    const auto ms = duration_cast<milliseconds>(steady_clock::now() - begin).count();
-    CAPTURE(answered, ms);
-    CHECK(answered >= 100);
-    CHECK(answered <= 100 + ms + 11);  // a period of the coarse clock, at HZ=100
-    if (answered < 1000) CHECK(over == Names{"drop_answer_limit"});
+    check_limited(dp, from_uplink(IPPROTO_SCTP, {world.client, 40000}, {world.vip, 80}).frame());
   });
 }
 

@@ -2,7 +2,6 @@
 #include "bpf/publish/traffic.hpp"
 
 #include <fmt/format.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <deque>
@@ -10,19 +9,14 @@
 #include <sstream>
 #include <utility>
 
+#include "support/one_cpu.hpp"
+
 namespace weir::test {
 namespace {
 
 constexpr std::size_t kExamples = 5;
 constexpr std::size_t kRemembered = 64;  // flows of datagrams that are gone on with
 constexpr unsigned kAgainEvery = 4;
-
-void pin_to(unsigned cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  pthread_setaffinity_np(pthread_self(), sizeof set, &set);  // else it runs where it runs
-}
 
 // A service port: what one word publishes.
 std::size_t port_of(const Target& target) {
@@ -164,7 +158,7 @@ Traffic::Traffic(Installation& installation, std::uint32_t round)
       tallies_(std::max(2U, std::thread::hardware_concurrency())) {
   for (unsigned cpu = 0; cpu < tallies_.size(); ++cpu)
     threads_.emplace_back([this, cpu](const std::stop_token& stop) {
-      pin_to(cpu);
+      const OneCpu here{cpu};
       Client client{*this, cpu, tallies_.at(cpu)};
       while (!stop.stop_requested()) client.step();
     });
