@@ -69,8 +69,9 @@ void usage_error(Result<> checked) {
 void add_run_command(CLI::App& app, Shared& shared, Agent agent) {
   auto* run = add_command(
       app, {.name = "run",
-            .description = "The agent: keeps the kernel's tables in step with the manifests",
-            .example = "weir run --manifests /etc/weir/manifests\n"
+            .description = "The agent: keeps the kernel's tables in step with the API or manifests",
+            .example = "weir run --kubeconfig /etc/weir/kubeconfig\n"
+                       "weir run --manifests /etc/weir/manifests\n"
                        "weir run --manifests a.yaml b.yaml --uplink eth0 --xdp off"});
   auto arguments = std::make_shared<RunArguments>();
   add_flags(*run, *arguments);
