@@ -71,9 +71,9 @@ class Rights(live.LiveScene):
                 found.setdefault(what, set()).add(event.get("responseStatus", {}).get("code"))
         return found
 
-    def granted(self):
-        """{(verb, group, resource, subresource)}"""
-        roles = [each for each in self.applied if each["kind"] in ("ClusterRole", "Role")]
+    def granted(self, roles=None):
+        """{(verb, group, resource, subresource)} of these, or of deploy/."""
+        roles = roles or [each for each in self.applied if each["kind"] in ("ClusterRole", "Role")]
         return {(verb, group, *(resource.split("/") + [None])[:2])
                 for role in roles for rule in role["rules"] for group in rule["apiGroups"]
                 for resource in rule["resources"] for verb in rule["verbs"]}
@@ -90,6 +90,11 @@ class Rights(live.LiveScene):
         self.assertEqual({what: codes for what, codes in self.asked().items()
                           if codes & {401, 403}}, {})
         self.assertEqual(set(self.asked()), self.granted())
+
+    def test_the_credentials_of_kube_proxy_are_enough(self):
+        """Upstream's role for it, which a node without pods has in kube-proxy's kubeconfig."""
+        role = json.loads(self.control.kubectl("get", "clusterrole", "system:node-proxier", "-o", "json"))
+        self.assertEqual(self.granted() - self.granted([role]), set())
 
 
 if __name__ == "__main__":
