@@ -38,12 +38,14 @@ class Map {
   static Result<Map> open(const Pins& pins, std::string_view name) {
     auto fd = open_map(pins, name);
     if (!fd) return std::unexpected{std::move(fd.error())};
-    return of(std::move(*fd));
+    return of(std::move(*fd), name);
   }
 
-  static Result<Map> of(UniqueFd fd) {
+  // `name` is for messages: the kernel keeps 15 characters of it.
+  static Result<Map> of(UniqueFd fd, std::string_view name = {}) {
     auto info = map_info(fd.get());
     if (!info) return std::unexpected{std::move(info.error())};
+    if (!name.empty()) info->name = name;
     // Against a pinned map of another build, a wrong size is a torn read.
     if (info->key_size != sizeof(Key) || info->value_size != sizeof(Value))
       return fail("map {} has another layout (key {}, value {} bytes)", info->name, info->key_size,
