@@ -96,6 +96,64 @@ class Restart(Case):
         self.assertTrue(self.works())
 
 
+class FullTable(Case):
+    """The table of source ranges, whose size is fixed."""
+
+    ENTRIES = 65536
+
+    def foreign(self, change, value=()):
+        """Changes that many entries of a set that no Service has: prefix length, set, address."""
+        table = f"{self.agent.pin_path}/v1/maps/weir_source_range"
+        batch = self.cluster.directory / "foreign"
+        with batch.open("w", encoding="ascii") as lines:
+            for number in range(self.ENTRIES):
+                key = (160).to_bytes(4, "little") + b"\xff" * 4 + bytes(12) + number.to_bytes(4, "big")
+                words = ("map", change, "pinned", table, "key", *map(str, key), *value)
+                lines.write(" ".join(words) + "\n")
+        shell.run("bpftool", "batch", "file", str(batch), timeout=60)
+
+    def reaches(self, offer):
+        address = offer.load_balancer.address[4]
+        return self.cluster.ask("client", "tcp", address, services.PORT, timeout=0.5)["error"] is None
+
+    def test_a_failed_publication_is_made_again(self):
+        """The plan had room, and the kernel has not: somebody else has filled the table."""
+        ranged = services.Offer("ranged", 44)
+        self.foreign("update", ("value", "1", "0", "0", "0"))
+        services.publish(self.cluster, ranged, selector=WEB.selector,
+                         loadBalancerSourceRanges=["198.51.100.0/24"])
+        self.addCleanup(self.cluster.manifests.remove, "ranged.json")
+        self.assertTrue(client.eventually(
+            lambda: "write map weir_source_range: No space left on device" in self.agent.log()))
+        self.assertFalse(self.reaches(ranged))
+        self.assertTrue(self.works())
+        self.foreign("delete")
+        # Nobody touches a manifest from here on.
+        self.assertTrue(client.eventually(lambda: self.reaches(ranged), 30), self.agent.log())
+
+    def test_room_that_is_given_back_is_used(self):
+        """One Service gives up in the same moment what another wants, more than half of the table."""
+        offers = [services.Offer(name, number) for name, number in (("giver", 45), ("taker", 46))]
+        # Services with the same ranges would share them.
+        many, others = ([f"10.{net}.{number >> 8}.{number & 255}/32"
+                         for number in range(self.ENTRIES * 5 // 8)] for net in (1, 2))
+
+        def publish(*ranges):
+            items = [offer.manifest(selector=WEB.selector, loadBalancerSourceRanges=each)
+                     for offer, each in zip(offers, ranges)]
+            self.cluster.manifests.put("pair", {"apiVersion": "v1", "kind": "List", "items": items})
+
+        def reached():
+            return [self.reaches(offer) for offer in offers]
+
+        publish(many, [])
+        self.addCleanup(self.cluster.manifests.remove, "pair.json")
+        self.assertTrue(client.eventually(lambda: reached() == [False, True]), self.agent.log())
+        publish([], others)
+        self.assertTrue(client.eventually(lambda: reached() == [True, False], 5), self.agent.log())
+        self.assertIn("taker:tcp TCP IPv4: source ranges: table of 65536 is full", self.agent.log())
+
+
 class Sockets(Case):
     @conformance.rows("1.1/protocol-sctp-module")
     def test_an_sctp_port_opens_no_socket_of_that_kind(self):

@@ -46,7 +46,7 @@ class Agent {
   Result<> open_kernel();
   Result<> publish();
   Result<> program();
-  void retry_later();
+  void retry_later(std::chrono::seconds delay);
   Result<> begin();
   Result<> attach();
   void tell();
@@ -172,7 +172,7 @@ Result<> Agent::publish() {
   metrics_.sync_began();
   if (auto ok = program(); !ok) {
     metrics_.sync_failed();
-    retry_later();
+    retry_later(10s);
     return ok;
   }
   metrics_.sync_done();
@@ -182,9 +182,9 @@ Result<> Agent::publish() {
   return {};
 }
 
-// Nobody may touch a manifest for a long time, and the kernel may be short of memory only now.
-void Agent::retry_later() {
-  auto armed = loop_->after(kRetry, 10s, [this] { on_source(); });
+// Nobody may touch an object for a long time, and the kernel may be short of memory only now.
+void Agent::retry_later(std::chrono::seconds delay) {
+  auto armed = loop_->after(kRetry, delay, [this] { on_source(); });
   if (!armed) log::error("{}", armed.error().message());
 }
 
@@ -219,6 +219,8 @@ Result<> Agent::program() {
     return fail(std::move(done.error()), "publish");
   }
   report_published(step, timing);
+  // What this step gave back may be room for what did not fit beside it.
+  if (!step.refused.empty() && !step.operations.empty()) retry_later(1s);
   metrics_.addresses(follower_->tables().addresses.size());
   // What so many needed for a moment is a multiple of what is kept of them.
   constexpr std::size_t kMany = 100'000;
