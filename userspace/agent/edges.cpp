@@ -97,7 +97,7 @@ void Edges::refresh_redirects(const node::NodeNetwork& network) {
 Result<> Edges::attach_direction(const node::Attachment& at, kernel::Direction direction) {
   const int program = objects_->program(program_name(at, direction));
   auto outcome = tcx_ ? kernel::attach_tcx(program, at.ifindex, direction, pins_.links())
-                      : kernel::attach_clsact(program, at.ifindex, direction);
+                      : kernel::attach_clsact(program, at.ifindex, direction, pins_.links());
   if (!outcome) return std::unexpected{std::move(outcome.error())};
   return {};
 }

@@ -23,7 +23,7 @@ bool of_edge(Edge edge, const std::string& program) {
 Result<std::vector<TracePlace>> places_of(const kernel::Pins& pins, Edge edge) {
   auto programs = kernel::list_links(pins.links());
   if (!programs) return std::unexpected{std::move(programs.error())};
-  auto filters = kernel::list_clsact();
+  auto filters = kernel::list_clsact(pins.links());
   if (!filters) return std::unexpected{std::move(filters.error())};
   programs->insert(programs->end(), filters->begin(), filters->end());
 

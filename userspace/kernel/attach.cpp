@@ -238,9 +238,9 @@ Result<std::vector<AttachedProgram>> list_links(const std::string& links) {
 Result<> detach(const LinkName& name, const std::string& links) {
   switch (name.hook) {
     case Hook::clsact_ingress:
-      return detach_clsact(name.ifindex, Direction::ingress);
+      return detach_clsact(name.ifindex, Direction::ingress, links);
     case Hook::clsact_egress:
-      return detach_clsact(name.ifindex, Direction::egress);
+      return detach_clsact(name.ifindex, Direction::egress, links);
     case Hook::tcx_ingress:
     case Hook::tcx_egress:
     case Hook::xdp:
@@ -268,7 +268,7 @@ Result<std::size_t> detach_all(const std::string& links) {
   if (!names) return std::unexpected{names.error()};
   std::vector<LinkName> all = *names;
   std::optional<Error> first;
-  if (auto filters = list_clsact()) {
+  if (auto filters = list_clsact(links)) {
     for (const auto& filter : *filters) all.push_back({filter.ifindex, filter.hook});
   } else {
     first = std::move(filters.error());

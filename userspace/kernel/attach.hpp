@@ -44,8 +44,9 @@ Result<Outcome> attach_tcx(int prog_fd, std::uint32_t ifindex, Direction directi
 // mode. Another mode than the pinned link's: detached and attached again.
 Result<Outcome> attach_xdp(int prog_fd, std::uint32_t ifindex, XdpMode mode,
                            const std::string& links);
-// At priority 1 at ingress and 65535 at egress, with weir's own handle.
-Result<Outcome> attach_clsact(int prog_fd, std::uint32_t ifindex, Direction direction);
+// At priority 1 at ingress and 65535 at egress, with the handle of the pin path that `links` is in.
+Result<Outcome> attach_clsact(int prog_fd, std::uint32_t ifindex, Direction direction,
+                              const std::string& links);
 
 // A pinned link, or a clsact filter of ours.
 struct AttachedProgram {
@@ -60,8 +61,8 @@ struct AttachedProgram {
 
 // Sorted by ifindex and hook. A directory that is not there holds none.
 Result<std::vector<AttachedProgram>> list_links(const std::string& links);
-// Our filters on the devices of this namespace.
-Result<std::vector<AttachedProgram>> list_clsact();
+// The filters of that pin path on the devices of this namespace.
+Result<std::vector<AttachedProgram>> list_clsact(const std::string& links);
 
 // Takes one program off, link and pin or filter. One that is not there is no error. The clsact
 // qdisc goes too once it is empty.
@@ -70,8 +71,8 @@ Result<> detach(const LinkName& name, const std::string& links);
 // another one. Returns how many.
 Result<std::size_t> detach_gone(const std::string& links,
                                 const std::function<bool(std::uint32_t ifindex)>& present);
-// Every link in the directory, and every clsact filter of ours in this namespace; goes on after
-// a failure and returns the first. Returns how many.
+// Every link in the directory, and every clsact filter of its pin path in this namespace; goes on
+// after a failure and returns the first. Returns how many.
 Result<std::size_t> detach_all(const std::string& links);
 
 }  // namespace weir::kernel

@@ -7,15 +7,16 @@
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cerrno>
+#include <filesystem>
 #include <memory>
 
 namespace weir::kernel {
 namespace {
 
-constexpr std::uint32_t kHandle = 0x77656972;  // "weir": how our filters are told from others'
 // Filters run by ascending priority.
 constexpr std::uint32_t kFirst = 1;
 constexpr std::uint32_t kLast = 65535;
@@ -32,6 +33,34 @@ class Quiet {
   libbpf_print_fn_t before_;
 };
 
+std::optional<dev_t> file_system(const std::filesystem::path& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return std::nullopt;
+  return info.st_dev;
+}
+
+// Where that is in its file system: that may be mounted elsewhere for others, as in a container.
+std::string within_file_system(const std::filesystem::path& path) {
+  auto root = path;
+  while (root.has_relative_path()) {
+    const auto here = file_system(root);
+    if (here && here != file_system(root.parent_path())) break;
+    root = root.parent_path();
+  }
+  return path.lexically_relative(root);
+}
+
+// Filters have no pins: whose they are is told by their handle, which is the pin path's, so that
+// nobody takes another's away. FNV-1a; 0 would be no handle.
+std::uint32_t handle_of(const std::string& links) {
+  std::error_code ignored;
+  const auto pins = std::filesystem::weakly_canonical(links, ignored).parent_path().parent_path();
+  std::uint32_t hash = 0x811c9dc5;
+  for (const char byte : within_file_system(pins))
+    hash = (hash ^ static_cast<unsigned char>(byte)) * 0x01000193;
+  return hash == 0 ? 1 : hash;
+}
+
 bpf_tc_hook hook_of(std::uint32_t ifindex, Direction direction) {
   return {.sz = sizeof(bpf_tc_hook),
           .ifindex = static_cast<int>(ifindex),
@@ -39,10 +68,10 @@ bpf_tc_hook hook_of(std::uint32_t ifindex, Direction direction) {
           .parent = 0};
 }
 
-bpf_tc_opts options_of(Direction direction) {
+bpf_tc_opts options_of(std::uint32_t handle, Direction direction) {
   bpf_tc_opts options{};
   options.sz = sizeof options;
-  options.handle = kHandle;
+  options.handle = handle;
   options.priority = direction == Direction::ingress ? kFirst : kLast;
   return options;
 }
@@ -55,10 +84,11 @@ Result<> make_qdisc(std::uint32_t ifindex) {
   return {};
 }
 
-// Id of the program in our filter, or nothing.
-Result<std::optional<std::uint32_t>> filter_program(std::uint32_t ifindex, Direction direction) {
+// Id of the program in the filter of that handle, or nothing.
+Result<std::optional<std::uint32_t>> filter_program(std::uint32_t handle, std::uint32_t ifindex,
+                                                    Direction direction) {
   const auto hook = hook_of(ifindex, direction);
-  auto options = options_of(direction);
+  auto options = options_of(handle, direction);
   const int rc = bpf_tc_query(&hook, &options);
   // No such filter; no qdisc; no device.
   if (rc == -ENOENT || rc == -EINVAL || rc == -ENODEV) return std::nullopt;
@@ -119,18 +149,20 @@ Result<> remove_qdisc_if_empty(std::uint32_t ifindex) {
 
 }  // namespace
 
-Result<Outcome> attach_clsact(int prog_fd, std::uint32_t ifindex, Direction direction) {
+Result<Outcome> attach_clsact(int prog_fd, std::uint32_t ifindex, Direction direction,
+                              const std::string& links) {
   const Quiet quiet;
+  const auto handle = handle_of(links);
   bpf_prog_info info{};
   std::uint32_t size = sizeof info;
   if (const int rc = bpf_obj_get_info_by_fd(prog_fd, &info, &size); rc != 0)
     return fail(rc, "read program");
-  const auto present = filter_program(ifindex, direction);
+  const auto present = filter_program(handle, ifindex, direction);
   if (!present) return std::unexpected{present.error()};
   if (*present && **present == info.id) return Outcome::unchanged;
   if (auto made = make_qdisc(ifindex); !made) return std::unexpected{std::move(made.error())};
   const auto hook = hook_of(ifindex, direction);
-  auto options = options_of(direction);
+  auto options = options_of(handle, direction);
   options.prog_fd = prog_fd;
   options.flags = *present ? BPF_TC_F_REPLACE : 0;
   if (const int rc = bpf_tc_attach(&hook, &options); rc != 0)
@@ -138,15 +170,16 @@ Result<Outcome> attach_clsact(int prog_fd, std::uint32_t ifindex, Direction dire
   return *present ? Outcome::updated : Outcome::attached;
 }
 
-Result<std::vector<AttachedProgram>> list_clsact() {
+Result<std::vector<AttachedProgram>> list_clsact(const std::string& links) {
   const Quiet quiet;
+  const auto handle = handle_of(links);
   const std::unique_ptr<struct if_nameindex, void (*)(struct if_nameindex*)> devices{
       if_nameindex(), if_freenameindex};
   if (!devices) return fail(errno, "list devices");
   std::vector<AttachedProgram> result;
   for (const auto* device = devices.get(); device->if_index != 0; ++device) {
     for (const Direction direction : {Direction::ingress, Direction::egress}) {
-      const auto program = filter_program(device->if_index, direction);
+      const auto program = filter_program(handle, device->if_index, direction);
       if (!program) return std::unexpected{program.error()};
       if (!*program) continue;
       const bool ingress = direction == Direction::ingress;
@@ -161,13 +194,14 @@ Result<std::vector<AttachedProgram>> list_clsact() {
   return result;
 }
 
-Result<> detach_clsact(std::uint32_t ifindex, Direction direction) {
+Result<> detach_clsact(std::uint32_t ifindex, Direction direction, const std::string& links) {
   const Quiet quiet;
-  const auto present = filter_program(ifindex, direction);
+  const auto handle = handle_of(links);
+  const auto present = filter_program(handle, ifindex, direction);
   if (!present) return std::unexpected{present.error()};
   if (!*present) return {};
   const auto hook = hook_of(ifindex, direction);
-  const auto options = options_of(direction);
+  const auto options = options_of(handle, direction);
   const int rc = bpf_tc_detach(&hook, &options);
   if (rc != 0 && rc != -ENOENT) return fail(rc, "remove filter of device {}", ifindex);
   return remove_qdisc_if_empty(ifindex);

@@ -246,7 +246,7 @@ TEST_CASE("everything is taken off at the end, and only what is ours") {
   REQUIRE(sandbox.tcx(program, kIngress));
   REQUIRE(sandbox.tcx(program, kEgress));
   REQUIRE(sandbox.xdp(load_xdp(), XdpMode::native));
-  REQUIRE(kernel::attach_clsact(program.get(), ifindex_of("veth2"), kIngress));
+  REQUIRE(kernel::attach_clsact(program.get(), ifindex_of("veth2"), kIngress, sandbox.links()));
   run("ip link add veth3 index 78 type veth peer name veth4");
   REQUIRE(sandbox.tcx(program, kIngress, 78));
   run("ip link del veth3");

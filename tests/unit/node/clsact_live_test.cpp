@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 
+#include "base/unique_fd.hpp"
 #include "kernel/attach.hpp"
 #include "programs.hpp"
 #include "sandbox.hpp"
@@ -33,7 +37,32 @@ class ClsactSandbox : public Sandbox {
     run("ip link add veth1 type veth peer name veth2");
     ifindex = ifindex_of("veth1");
   }
+  // Pins::links() of a pin path below the sandbox's directory; nothing need be there.
+  [[nodiscard]] std::string pins(const std::string& path) const {
+    return links() + "/" + path + "/v1/links";
+  }
   std::uint32_t ifindex = 0;
+};
+
+// The calling thread has the BPF file system at a second place, as a container has it.
+class MountedTwice {
+ public:
+  MountedTwice() : before_{::open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC)} {
+    REQUIRE(::unshare(CLONE_NEWNS) == 0);
+    REQUIRE(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    REQUIRE(::mount("/sys/fs/bpf", kPlace, nullptr, MS_BIND, nullptr) == 0);
+  }
+  MountedTwice(const MountedTwice&) = delete;
+  MountedTwice& operator=(const MountedTwice&) = delete;
+  ~MountedTwice() { ::setns(before_.get(), CLONE_NEWNS); }
+
+  [[nodiscard]] static std::string there(const std::string& path) {
+    return kPlace + path.substr(std::string{"/sys/fs/bpf"}.size());
+  }
+
+ private:
+  static constexpr const char* kPlace = "/mnt";
+  UniqueFd before_;
 };
 
 // Somebody else's filter, in a clsact that somebody else made.
@@ -63,16 +92,19 @@ TEST_CASE("clsact filters are attached, kept, exchanged and taken off") {
   const ClsactSandbox sandbox;
   const auto first = load_tc();
   const auto second = load_tc();
-  CHECK(kernel::attach_clsact(first.get(), sandbox.ifindex, kIngress) == Outcome::attached);
-  CHECK(kernel::attach_clsact(first.get(), sandbox.ifindex, kEgress) == Outcome::attached);
+  CHECK(kernel::attach_clsact(first.get(), sandbox.ifindex, kIngress, sandbox.pins("weir")) ==
+        Outcome::attached);
+  CHECK(kernel::attach_clsact(first.get(), sandbox.ifindex, kEgress, sandbox.pins("weir")) ==
+        Outcome::attached);
   CHECK(has(filters("ingress"), "pref 1 "));
-  CHECK(has(filters("ingress"), "0x77656972"));
   CHECK(has(filters("ingress"), "direct-action"));
   CHECK(has(filters("egress"), "pref 65535 "));
 
-  CHECK(kernel::attach_clsact(first.get(), sandbox.ifindex, kIngress) == Outcome::unchanged);
-  CHECK(kernel::attach_clsact(second.get(), sandbox.ifindex, kIngress) == Outcome::updated);
-  const auto found = kernel::list_clsact();
+  CHECK(kernel::attach_clsact(first.get(), sandbox.ifindex, kIngress, sandbox.pins("weir")) ==
+        Outcome::unchanged);
+  CHECK(kernel::attach_clsact(second.get(), sandbox.ifindex, kIngress, sandbox.pins("weir")) ==
+        Outcome::updated);
+  const auto found = kernel::list_clsact(sandbox.pins("weir"));
   REQUIRE(found);
   REQUIRE(found->size() == 2);
   CHECK((*found)[0].hook == Hook::clsact_ingress);
@@ -80,12 +112,12 @@ TEST_CASE("clsact filters are attached, kept, exchanged and taken off") {
   CHECK((*found)[1].prog_id == id_of(first));
   CHECK((*found)[0].ifindex == sandbox.ifindex);
 
-  REQUIRE(kernel::detach({sandbox.ifindex, Hook::clsact_ingress}, sandbox.links()));
+  REQUIRE(kernel::detach({sandbox.ifindex, Hook::clsact_ingress}, sandbox.pins("weir")));
   CHECK(filters("ingress").empty());
   CHECK(has_qdisc());  // the other side is still in use
-  REQUIRE(kernel::detach({sandbox.ifindex, Hook::clsact_egress}, sandbox.links()));
+  REQUIRE(kernel::detach({sandbox.ifindex, Hook::clsact_egress}, sandbox.pins("weir")));
   CHECK_FALSE(has_qdisc());
-  CHECK(kernel::detach({sandbox.ifindex, Hook::clsact_egress}, sandbox.links()));
+  CHECK(kernel::detach({sandbox.ifindex, Hook::clsact_egress}, sandbox.pins("weir")));
 }
 
 TEST_CASE("filters of others stay, and the qdisc for them") {
@@ -93,32 +125,52 @@ TEST_CASE("filters of others stay, and the qdisc for them") {
   // At another priority, or at ours with another handle.
   const auto priority = GENERATE(1U, 5U);
   attach_stranger(sandbox.ifindex, 1, priority);
-  CHECK(kernel::list_clsact().value().empty());
+  CHECK(kernel::list_clsact(sandbox.pins("weir")).value().empty());
   const auto program = load_tc();
-  CHECK(kernel::attach_clsact(program.get(), sandbox.ifindex, kIngress) == Outcome::attached);
-  CHECK(kernel::attach_clsact(program.get(), sandbox.ifindex, kEgress) == Outcome::attached);
-  CHECK(kernel::list_clsact().value().size() == 2);
-  CHECK(kernel::detach_all(sandbox.links()) == 2);
+  CHECK(kernel::attach_clsact(program.get(), sandbox.ifindex, kIngress, sandbox.pins("weir")) ==
+        Outcome::attached);
+  CHECK(kernel::attach_clsact(program.get(), sandbox.ifindex, kEgress, sandbox.pins("weir")) ==
+        Outcome::attached);
+  CHECK(kernel::list_clsact(sandbox.pins("weir")).value().size() == 2);
+  CHECK(kernel::detach_all(sandbox.pins("weir")) == 2);
   CHECK(has_qdisc());
   CHECK(has(filters("ingress"), "handle 0x1 "));
-  CHECK_FALSE(has(filters("ingress"), "0x77656972"));
+  CHECK(kernel::list_clsact(sandbox.pins("weir")).value().empty());
+}
+
+TEST_CASE("filters of another pin path stay, wherever that is mounted") {
+  const ClsactSandbox sandbox;
+  const auto program = load_tc();
+  const auto own = sandbox.pins("weir");
+  const auto other = sandbox.pins("other");
+  CHECK(kernel::attach_clsact(program.get(), sandbox.ifindex, kIngress, own) == Outcome::attached);
+  CHECK(kernel::attach_clsact(program.get(), sandbox.ifindex, kIngress, other) ==
+        Outcome::attached);
+  CHECK(kernel::detach_all(other) == 1);
+  CHECK(kernel::list_clsact(other).value().empty());
+  CHECK(kernel::list_clsact(own).value().size() == 1);
+  const MountedTwice mounted;
+  CHECK(kernel::list_clsact(MountedTwice::there(own)).value().size() == 1);
+  CHECK(kernel::detach_all(MountedTwice::there(other)) == 0);
+  CHECK(kernel::detach_all(MountedTwice::there(own)) == 1);
+  CHECK_FALSE(has_qdisc());
 }
 
 TEST_CASE("clsact without a device") {
   const ClsactSandbox sandbox;
-  const auto result = kernel::attach_clsact(load_tc().get(), 9999, kIngress);
+  const auto result = kernel::attach_clsact(load_tc().get(), 9999, kIngress, sandbox.pins("weir"));
   REQUIRE_FALSE(result);
-  CHECK(kernel::detach({9999, Hook::clsact_ingress}, sandbox.links()));
+  CHECK(kernel::detach({9999, Hook::clsact_ingress}, sandbox.pins("weir")));
 }
 
 TEST_CASE("looking for filters says nothing on the terminal") {
   const ClsactSandbox sandbox;
   printed = 0;
   const auto before = libbpf_set_print(count_print);
-  REQUIRE(kernel::list_clsact());
-  REQUIRE(kernel::attach_clsact(load_tc().get(), sandbox.ifindex, kIngress));
-  REQUIRE(kernel::attach_clsact(load_tc().get(), sandbox.ifindex, kIngress));
-  REQUIRE(kernel::detach_all(sandbox.links()));
+  REQUIRE(kernel::list_clsact(sandbox.pins("weir")));
+  REQUIRE(kernel::attach_clsact(load_tc().get(), sandbox.ifindex, kIngress, sandbox.pins("weir")));
+  REQUIRE(kernel::attach_clsact(load_tc().get(), sandbox.ifindex, kIngress, sandbox.pins("weir")));
+  REQUIRE(kernel::detach_all(sandbox.pins("weir")));
   CHECK(printed == 0);
   CHECK(libbpf_set_print(before) == count_print);
 }
