@@ -57,7 +57,8 @@ class Matrix(base.ClusterCase):
         for each in self.cluster.agents.values():
             mode = each.hooks("eth0").get("xdp")
             self.assertEqual(mode, MODE[self.cluster.variant.xdp])
-            at_work = mode is not None and self.cluster.variant.join == "routes"
+            at_work = (mode is not None and self.cluster.variant.join == "routes"
+                       and plan.XDP_SENDS_TO_VETH)
             self.assertEqual(each.counters().get("forward_xdp", 0) > 0, at_work)
 
     @conformance.rows("3.1/5", "3.1/11", "3.1/12", "3.2/pod-service-http", "3.2/pod-service-udp",

@@ -110,8 +110,10 @@ class Trace(base.ClusterCase):
         remote = REMOTE.cluster_ip
         for family in plan.FAMILIES:
             self.assertIsNone(self.ask("client", remote, family)["error"])
-            self.is_so("client", remote, family, "tcp", verdict="forward", program="weir_xdp",
-                       reason="forward_xdp")
+            program, reason = (("weir_xdp", "forward_xdp") if plan.XDP_SENDS_TO_VETH
+                               else ("weir_up_in", "forward_tc_sent"))
+            self.is_so("client", remote, family, "tcp", verdict="forward", program=program,
+                       reason=reason)
             self.is_so("client", LOCAL.cluster_ip, family, "tcp", verdict="forward",
                        program="weir_up_in", reason="forward_tc")
 

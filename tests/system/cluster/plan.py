@@ -12,6 +12,8 @@
 """
 import dataclasses
 import ipaddress
+import os
+import re
 
 FAMILIES = (4, 6)
 SERVICE_CIDR = {4: "10.96.0.0/16", 6: "fd00:96::/112"}
@@ -23,6 +25,9 @@ OUTSIDE = {4: "198.51.100.0/24", 6: "2001:db8:100::/64"}
 ROUTER_INSIDE = {4: "10.90.0.1", 6: "fd90::1"}
 ROUTER_OUTSIDE = {4: "198.51.100.1", 6: "2001:db8:100::1"}
 CLIENT = {4: "198.51.100.10", 6: "2001:db8:100::10"}
+
+# Before, no kernel says whether a veth takes what XDP sends, and weir leaves the sending to tc.
+XDP_SENDS_TO_VETH = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 3)
 
 OVERLAY_DEVICE = {4: "flannel.1", 6: "flannel-v6.1"}
 OVERLAY_MTU = {4: 1450, 6: 1430}

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The wires: the outside client, the router and its bridge, the nodes and what joins them."""
+import pathlib
+
 from . import firewall, plan, shell
 
 # In every namespace, before any device: new devices copy conf/default.
@@ -44,6 +46,9 @@ def build_router(ns):
              "link set client up", "link set lan0 up")
     shell.ip(ns("client"), *addresses("eth0", plan.CLIENT, SEGMENT_LENGTH), "link set eth0 up",
              *default_routes(plan.ROUTER_OUTSIDE))
+    # The one module of all that are used here which no kernel loads by itself.
+    if not pathlib.Path("/proc/sys/net/bridge").exists():
+        shell.run("modprobe", "br_netfilter")
     # Segments of nodes that talk to each other are bridged, not looked at.
     shell.sysctl(ns("router"), **{"net__bridge__bridge-nf-call-iptables": 0,
                                   "net__bridge__bridge-nf-call-ip6tables": 0})
