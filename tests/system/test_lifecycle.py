@@ -148,9 +148,9 @@ class FullTable(Case):
 
         publish(many, [])
         self.addCleanup(self.cluster.manifests.remove, "pair.json")
-        self.assertTrue(client.eventually(lambda: reached() == [False, True]), self.agent.log())
+        self.assertTrue(client.eventually(lambda: reached() == [False, True], 10), self.agent.log())
         publish([], others)
-        self.assertTrue(client.eventually(lambda: reached() == [True, False], 5), self.agent.log())
+        self.assertTrue(client.eventually(lambda: reached() == [True, False], 10), self.agent.log())
         self.assertIn("taker:tcp TCP IPv4: source ranges: table of 65536 is full", self.agent.log())
 
 
