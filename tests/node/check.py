@@ -175,7 +175,7 @@ def stopped_the_kernel_goes_on():
 
 def an_update_exchanges_the_agent():
     was = unit("MainPID")
-    run("dpkg", "--install", "/root/weir.deb")
+    run("dpkg", "--install", "/opt/weir.deb")
     until(lambda: unit("MainPID") not in ("0", was) and healthy(), "exchanged")
     equal({answer.split()[1] for answer in ask("client", NODE_PORT, 20)}, {CLIENT})
 
