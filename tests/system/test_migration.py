@@ -52,12 +52,14 @@ class Migration:
     def kube_proxy_comes(self):
         shell.run(*shell.inside(self.namespace), *LOADERS[self.kind], stdin=rules(self.kind))
 
+    def left_by_kube_proxy(self):
+        """The commands that weir check names, which remove it."""
+        return [row["detail"].split("; to remove: ")[1] for row in self.agent.query("check")
+                if row["check"] == "kube_proxy" and row["result"] != "ok"]
+
     def kube_proxy_goes(self):
-        """By the commands that weir check names."""
-        for row in self.agent.query("check"):
-            if row["check"] == "kube_proxy" and row["result"] != "ok":
-                command = row["detail"].split("; to remove: ")[1]
-                shell.run(*shell.inside(self.namespace), "sh", "-c", command)
+        for command in self.left_by_kube_proxy():
+            shell.run(*shell.inside(self.namespace), "sh", "-c", command)
 
     def connect(self, era):
         """TCP connections of each client; every one must come about and answer."""
@@ -89,6 +91,7 @@ class Migration:
         self.ended_at("kube-proxy", "pod1a", "client")
         self.connect("beside kube-proxy")
         self.kube_proxy_goes()
+        self.assertEqual(self.left_by_kube_proxy(), [])
         self.ended_at("kube-proxy", "pod1a", "client", ignore=self.lost)
         self.ended_at("beside kube-proxy")
         self.connect("weir")
