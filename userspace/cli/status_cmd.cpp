@@ -40,11 +40,8 @@ Cell name_of(const kernel::ProgramNames& names, std::uint32_t id) {
 }
 
 Result<Listing> list_attachments(const kernel::Pins& pins, const kernel::ProgramNames& names) {
-  auto programs = kernel::list_links(pins.links());
-  if (!programs) return std::unexpected{std::move(programs.error())};
-  auto filters = kernel::list_clsact(pins.links());
-  if (!filters) return std::unexpected{std::move(filters.error())};
-  programs->insert(programs->end(), filters->begin(), filters->end());
+  const auto programs = kernel::list_attached(pins.links());
+  if (!programs) return std::unexpected{programs.error()};
 
   Listing listing{
       .columns = {"interface", "ifindex", "hook", "mode", "program", "program_id", "live"},

@@ -21,11 +21,8 @@ bool of_edge(Edge edge, const std::string& program) {
 
 // Every device with a program of the edge, by ifindex.
 Result<std::vector<TracePlace>> places_of(const kernel::Pins& pins, Edge edge) {
-  auto programs = kernel::list_links(pins.links());
-  if (!programs) return std::unexpected{std::move(programs.error())};
-  auto filters = kernel::list_clsact(pins.links());
-  if (!filters) return std::unexpected{std::move(filters.error())};
-  programs->insert(programs->end(), filters->begin(), filters->end());
+  const auto programs = kernel::list_attached(pins.links());
+  if (!programs) return std::unexpected{programs.error()};
 
   const auto names = kernel::program_names(pins);
   if (!names) return std::unexpected{names.error()};

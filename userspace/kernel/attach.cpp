@@ -235,6 +235,15 @@ Result<std::vector<AttachedProgram>> list_links(const std::string& links) {
   return result;
 }
 
+Result<std::vector<AttachedProgram>> list_attached(const std::string& links) {
+  auto programs = list_links(links);
+  if (!programs) return programs;
+  auto filters = list_clsact(links);
+  if (!filters) return filters;
+  programs->insert(programs->end(), filters->begin(), filters->end());
+  return programs;
+}
+
 Result<> detach(const LinkName& name, const std::string& links) {
   switch (name.hook) {
     case Hook::clsact_ingress:

@@ -63,6 +63,8 @@ struct AttachedProgram {
 Result<std::vector<AttachedProgram>> list_links(const std::string& links);
 // The filters of that pin path on the devices of this namespace.
 Result<std::vector<AttachedProgram>> list_clsact(const std::string& links);
+// Both, one after the other.
+Result<std::vector<AttachedProgram>> list_attached(const std::string& links);
 
 // Takes one program off, link and pin or filter. One that is not there is no error. The clsact
 // qdisc goes too once it is empty.

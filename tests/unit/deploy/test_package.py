@@ -29,12 +29,12 @@ class Package(unittest.TestCase):
         """What that script has the tool do, on a machine without systemd."""
         said = self.directory / "said"
         said.write_text("", encoding="utf-8")
-        stub = self.directory / "bin/weir"
-        stub.parent.mkdir(exist_ok=True)
-        stub.write_text(f'#!/bin/sh\necho "$@" >> {said}\n', encoding="utf-8")
-        stub.chmod(0o755)
+        tool = self.directory / "bin/weir"
+        tool.parent.mkdir(exist_ok=True)
+        tool.write_text(f'#!/bin/sh\necho "$@" >> {said}\n', encoding="utf-8")
+        tool.chmod(0o755)
         output(self.root / "DEBIAN" / name, action,
-               env=os.environ | {"PATH": f"{stub.parent}:{os.environ['PATH']}"})
+               env=os.environ | {"PATH": f"{tool.parent}:{os.environ['PATH']}"})
         return said.read_text(encoding="utf-8").split()
 
     def test_says_what_it_needs(self):

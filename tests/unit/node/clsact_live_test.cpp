@@ -41,7 +41,11 @@ class ClsactSandbox : public Sandbox {
   [[nodiscard]] std::string pins(const std::string& path) const {
     return links() + "/" + path + "/v1/links";
   }
+  [[nodiscard]] Result<Outcome> attach(const UniqueFd& program, Direction side) const {
+    return kernel::attach_clsact(program.get(), ifindex, side, own);
+  }
   std::uint32_t ifindex = 0;
+  std::string own = pins("weir");
 };
 
 // The calling thread has the BPF file system at a second place, as a container has it.
@@ -92,19 +96,15 @@ TEST_CASE("clsact filters are attached, kept, exchanged and taken off") {
   const ClsactSandbox sandbox;
   const auto first = load_tc();
   const auto second = load_tc();
-  CHECK(kernel::attach_clsact(first.get(), sandbox.ifindex, kIngress, sandbox.pins("weir")) ==
-        Outcome::attached);
-  CHECK(kernel::attach_clsact(first.get(), sandbox.ifindex, kEgress, sandbox.pins("weir")) ==
-        Outcome::attached);
+  CHECK(sandbox.attach(first, kIngress) == Outcome::attached);
+  CHECK(sandbox.attach(first, kEgress) == Outcome::attached);
   CHECK(has(filters("ingress"), "pref 1 "));
   CHECK(has(filters("ingress"), "direct-action"));
   CHECK(has(filters("egress"), "pref 65535 "));
 
-  CHECK(kernel::attach_clsact(first.get(), sandbox.ifindex, kIngress, sandbox.pins("weir")) ==
-        Outcome::unchanged);
-  CHECK(kernel::attach_clsact(second.get(), sandbox.ifindex, kIngress, sandbox.pins("weir")) ==
-        Outcome::updated);
-  const auto found = kernel::list_clsact(sandbox.pins("weir"));
+  CHECK(sandbox.attach(first, kIngress) == Outcome::unchanged);
+  CHECK(sandbox.attach(second, kIngress) == Outcome::updated);
+  const auto found = kernel::list_clsact(sandbox.own);
   REQUIRE(found);
   REQUIRE(found->size() == 2);
   CHECK((*found)[0].hook == Hook::clsact_ingress);
@@ -112,12 +112,12 @@ TEST_CASE("clsact filters are attached, kept, exchanged and taken off") {
   CHECK((*found)[1].prog_id == id_of(first));
   CHECK((*found)[0].ifindex == sandbox.ifindex);
 
-  REQUIRE(kernel::detach({sandbox.ifindex, Hook::clsact_ingress}, sandbox.pins("weir")));
+  REQUIRE(kernel::detach({sandbox.ifindex, Hook::clsact_ingress}, sandbox.own));
   CHECK(filters("ingress").empty());
   CHECK(has_qdisc());  // the other side is still in use
-  REQUIRE(kernel::detach({sandbox.ifindex, Hook::clsact_egress}, sandbox.pins("weir")));
+  REQUIRE(kernel::detach({sandbox.ifindex, Hook::clsact_egress}, sandbox.own));
   CHECK_FALSE(has_qdisc());
-  CHECK(kernel::detach({sandbox.ifindex, Hook::clsact_egress}, sandbox.pins("weir")));
+  CHECK(kernel::detach({sandbox.ifindex, Hook::clsact_egress}, sandbox.own));
 }
 
 TEST_CASE("filters of others stay, and the qdisc for them") {
@@ -125,52 +125,49 @@ TEST_CASE("filters of others stay, and the qdisc for them") {
   // At another priority, or at ours with another handle.
   const auto priority = GENERATE(1U, 5U);
   attach_stranger(sandbox.ifindex, 1, priority);
-  CHECK(kernel::list_clsact(sandbox.pins("weir")).value().empty());
+  CHECK(kernel::list_clsact(sandbox.own).value().empty());
   const auto program = load_tc();
-  CHECK(kernel::attach_clsact(program.get(), sandbox.ifindex, kIngress, sandbox.pins("weir")) ==
-        Outcome::attached);
-  CHECK(kernel::attach_clsact(program.get(), sandbox.ifindex, kEgress, sandbox.pins("weir")) ==
-        Outcome::attached);
-  CHECK(kernel::list_clsact(sandbox.pins("weir")).value().size() == 2);
-  CHECK(kernel::detach_all(sandbox.pins("weir")) == 2);
+  CHECK(sandbox.attach(program, kIngress) == Outcome::attached);
+  CHECK(sandbox.attach(program, kEgress) == Outcome::attached);
+  CHECK(kernel::list_clsact(sandbox.own).value().size() == 2);
+  CHECK(kernel::detach_all(sandbox.own) == 2);
   CHECK(has_qdisc());
   CHECK(has(filters("ingress"), "handle 0x1 "));
-  CHECK(kernel::list_clsact(sandbox.pins("weir")).value().empty());
+  CHECK(kernel::list_clsact(sandbox.own).value().empty());
 }
 
 TEST_CASE("filters of another pin path stay, wherever that is mounted") {
   const ClsactSandbox sandbox;
   const auto program = load_tc();
-  const auto own = sandbox.pins("weir");
   const auto other = sandbox.pins("other");
-  CHECK(kernel::attach_clsact(program.get(), sandbox.ifindex, kIngress, own) == Outcome::attached);
+  CHECK(sandbox.attach(program, kIngress) == Outcome::attached);
   CHECK(kernel::attach_clsact(program.get(), sandbox.ifindex, kIngress, other) ==
         Outcome::attached);
   CHECK(kernel::detach_all(other) == 1);
   CHECK(kernel::list_clsact(other).value().empty());
-  CHECK(kernel::list_clsact(own).value().size() == 1);
+  CHECK(kernel::list_clsact(sandbox.own).value().size() == 1);
   const MountedTwice mounted;
-  CHECK(kernel::list_clsact(MountedTwice::there(own)).value().size() == 1);
+  CHECK(kernel::list_clsact(MountedTwice::there(sandbox.own)).value().size() == 1);
   CHECK(kernel::detach_all(MountedTwice::there(other)) == 0);
-  CHECK(kernel::detach_all(MountedTwice::there(own)) == 1);
+  CHECK(kernel::detach_all(MountedTwice::there(sandbox.own)) == 1);
   CHECK_FALSE(has_qdisc());
 }
 
 TEST_CASE("clsact without a device") {
   const ClsactSandbox sandbox;
-  const auto result = kernel::attach_clsact(load_tc().get(), 9999, kIngress, sandbox.pins("weir"));
+  const auto result = kernel::attach_clsact(load_tc().get(), 9999, kIngress, sandbox.own);
   REQUIRE_FALSE(result);
-  CHECK(kernel::detach({9999, Hook::clsact_ingress}, sandbox.pins("weir")));
+  CHECK(kernel::detach({9999, Hook::clsact_ingress}, sandbox.own));
 }
 
 TEST_CASE("looking for filters says nothing on the terminal") {
   const ClsactSandbox sandbox;
   printed = 0;
   const auto before = libbpf_set_print(count_print);
-  REQUIRE(kernel::list_clsact(sandbox.pins("weir")));
-  REQUIRE(kernel::attach_clsact(load_tc().get(), sandbox.ifindex, kIngress, sandbox.pins("weir")));
-  REQUIRE(kernel::attach_clsact(load_tc().get(), sandbox.ifindex, kIngress, sandbox.pins("weir")));
-  REQUIRE(kernel::detach_all(sandbox.pins("weir")));
+  REQUIRE(kernel::list_clsact(sandbox.own));
+  REQUIRE(sandbox.attach(load_tc(), kIngress));
+  REQUIRE(sandbox.attach(load_tc(), kIngress));
+  REQUIRE(kernel::detach_all(sandbox.own));
   CHECK(printed == 0);
   CHECK(libbpf_set_print(before) == count_print);
 }
